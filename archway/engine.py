@@ -1,0 +1,314 @@
+"""The Docker engine, through python-on-whales.
+
+python-on-whales takes a fifth of a second to import, so it is imported when an engine is really asked.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import psutil
+
+from archway.errors import MachineError
+from archway.platforms import Platform
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalImage:
+    """An image in the engine's own store."""
+
+    platform: Platform
+    labels: Mapping[str, str]
+    repo_digest: str | None
+    """The digest of its manifest, where the engine knows it (with the containerd image store, or after a push)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOrder:
+    """All that one build needs."""
+
+    context: Path
+    tag: str
+    platforms: tuple[Platform, ...]
+    arguments: Mapping[str, str]
+    images: Mapping[str, str]
+    """Images of the engine's own store, by the name that the Dockerfile has for each."""
+    outside: Mapping[str, str]
+    """Images of a registry, likewise."""
+    secrets: Mapping[str, Path]
+    labels: Mapping[str, str]
+    cache: bool = True
+
+
+NOWHERE = "localhost:1"
+"""A registry where nothing answers, and which no name server has to be asked for."""
+CANNOT_RUN, NOT_FOUND = 126, 127
+"""What docker run ends with when the command is there and cannot be run, and when it is not there."""
+
+
+class EngineGoneError(MachineError):
+    """The engine does not answer (any more)."""
+
+
+class BuildFailedError(Exception):
+    """A build failed; ``log`` is what the engine said, in lines."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__("the build failed")
+        self.log = log
+
+
+class Engine:
+    """The engine that the ``docker`` command talks to."""
+
+    @cached_property
+    def _client(self) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        try:
+            return DockerClient()
+        except Exception as missing:  # python-on-whales raises a bare Exception for a missing client
+            raise MachineError(
+                "there is no docker command", why=str(missing).splitlines()[0], hint="run: inv setup"
+            ) from None
+
+    @cached_property
+    def _builder(self) -> str:
+        """The builder of the engine itself. Another one that somebody made the default cannot see its images."""
+        with _telling():
+            return str(self._client.context.inspect(None).name)
+
+    @cached_property
+    def platform(self) -> Platform:
+        """The platform that the engine runs without emulation.
+
+        :raises MachineError: no engine answers
+        """
+        with _telling():
+            info = self._client.info()
+        if not info.architecture:
+            raise EngineGoneError("the Docker engine does not answer", hint="run: inv setup --check")
+        return Platform.parse(info.architecture)
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is an engine to talk to."""
+        try:
+            _ = self.platform
+        except MachineError:
+            return False
+        return True
+
+    @cached_property
+    def holds_lists(self) -> bool:
+        """Whether one name can stand for the images of several platforms: with the containerd image store it can."""
+        with _telling():
+            status = self._client.info().driver_status or []
+        return ["driver-type", "io.containerd.snapshotter.v1"] in [list(pair) for pair in status]
+
+    def image(self, name: str) -> LocalImage | None:
+        """The image of a name or id; None if the engine has none."""
+        from python_on_whales.exceptions import NoSuchImage
+
+        with _telling():
+            try:
+                found = self._client.image.inspect(name)
+            except NoSuchImage:
+                return None
+            config = found.config
+            return LocalImage(
+                platform=Platform.parse("/".join(filter(None, (found.os, found.architecture, found.variant)))),
+                labels=(config.labels if config else None) or {},
+                repo_digest=next((digest.partition("@")[2] for digest in found.repo_digests or ()), None),
+            )
+
+    def build(self, order: BuildOrder, heard: Callable[[str], None]) -> None:
+        """Build one image into the engine's store, and pass on each line that BuildKit prints.
+
+        :raises BuildFailedError: BuildKit said no
+        """
+        from python_on_whales.exceptions import DockerException
+
+        log: list[str] = []
+        with self._contexts(order) as contexts, _children_end_with_us():
+            try:
+                lines = self._client.buildx.build(
+                    order.context,
+                    file=order.context / "Dockerfile",
+                    builder=self._builder,
+                    platforms=[str(platform) for platform in order.platforms],
+                    tags=order.tag,
+                    build_args=dict(order.arguments),
+                    build_contexts=contexts,
+                    secrets=[f"id={name},src={path}" for name, path in order.secrets.items()],
+                    labels=dict(order.labels),
+                    cache=order.cache,
+                    # An attestation would turn the member of a manifest list into an index.
+                    provenance=False,
+                    progress="plain",
+                    stream_logs=True,
+                )
+                for line in cast("Iterator[str]", lines):
+                    text = line.rstrip("\n")
+                    log.append(text)
+                    heard(text)
+            except DockerException:
+                raise BuildFailedError(log) from None
+
+    @contextmanager
+    def _contexts(self, order: BuildOrder) -> Iterator[dict[str, str | Path]]:
+        """The images of an order as named contexts of BuildKit.
+
+        With the containerd store, BuildKit asks the registry for a name before it looks at the engine's own images, and
+        would take what somebody once pushed under that name. So it gets names of a registry that cannot exist.
+        """
+        run = uuid.uuid4().hex[:8]  # another run may use the same image, and end sooner
+        aliases = {name: f"{NOWHERE}/{run}/{image.partition('/')[2]}" for name, image in order.images.items()}
+        try:
+            for name, alias in aliases.items():
+                self.tag(order.images[name], alias)
+            yield {name: f"docker-image://{image}" for name, image in {**aliases, **order.outside}.items()}
+        finally:
+            for alias in aliases.values():
+                self.remove(alias)
+
+    def tag(self, name: str, new: str) -> None:
+        """Give an image another name."""
+        with _telling():
+            self._client.image.tag(name, new)
+
+    def remove(self, name: str) -> None:
+        """Take a name from an image. That it is gone already, or the engine with it, is no error."""
+        from python_on_whales.exceptions import NoSuchImage
+
+        with suppress(EngineGoneError, NoSuchImage), _telling():
+            self._client.image.remove(name, force=True)
+
+    def save(self, name: str, path: Path) -> None:
+        """Write an image as an archive."""
+        with _telling():
+            self._client.image.save(name, output=path)
+
+    def load_rootfs(self, archive: Path, name: str, platform: Platform) -> None:
+        """Make an image of a root file system's archive."""
+        with _telling():
+            self._client.image.import_(archive, tag=name, platform=str(platform))
+
+    def run(
+        self,
+        image: str,
+        command: list[str],
+        *,
+        name: str,
+        platform: Platform,
+        labels: Mapping[str, str],
+        heard: Callable[[str], None],
+    ) -> int:
+        """Run a command in an image, in place of its own, and pass on each line that it prints.
+
+        :returns: the exit code (137: killed, as :meth:`kill` does)
+        """
+        from python_on_whales.exceptions import DockerException
+
+        with _telling(), _children_end_with_us():
+            try:
+                self._client.container.run(
+                    image,
+                    command[1:],
+                    entrypoint=command[0],
+                    name=name,
+                    platform=str(platform),
+                    labels=dict(labels),
+                    detach=True,
+                    pull="never",
+                )
+                logs = self._client.container.logs(name, follow=True, stream=True)
+                for _, line in cast("Iterator[tuple[str, bytes]]", logs):
+                    heard(line.decode(errors="replace").rstrip("\n"))
+                return int(self._client.container.wait(name))
+            except DockerException as failed:
+                if failed.return_code not in (CANNOT_RUN, NOT_FOUND):
+                    raise
+                heard((failed.stderr or "").strip())
+                return failed.return_code
+            finally:
+                # Also one that was made and could not be started.
+                with suppress(DockerException):
+                    self._client.container.remove(name, force=True, volumes=True)
+
+    def kill(self, name: str) -> None:
+        """End a container, if it still runs."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            self._client.container.kill(name)
+        except DockerException:
+            return
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Turn an exception of python-on-whales into an error that says what to do; a missing image stays what it is."""
+    from python_on_whales.exceptions import DockerException, NoSuchImage
+
+    try:
+        yield
+    except NoSuchImage:
+        raise
+    except DockerException as failed:
+        said = (failed.stderr or failed.stdout or "").strip()
+        if is_gone(said):
+            raise EngineGoneError(
+                "the Docker engine does not answer", why=last_lines(said, 3), hint="run: inv setup --check"
+            ) from None
+        raise MachineError(f"docker {' '.join(failed.docker_command[1:3])} failed", why=last_lines(said, 12)) from None
+
+
+_GONE = (
+    "Cannot connect to the Docker daemon",
+    "error during connect",
+    "permission denied while trying to connect",
+    "code = Unavailable",
+    "closing transport",
+    "connection refused",
+    "no such host",
+    "unexpected EOF",
+)
+
+
+def is_gone(said: str) -> bool:
+    """Whether a message of the docker command means that there is no engine to talk to."""
+    return any(sign.lower() in said.lower() for sign in _GONE)
+
+
+def last_lines(text: str, count: int) -> str:
+    """The last lines of what a command said."""
+    return "\n".join(text.splitlines()[-count:])
+
+
+@contextmanager
+def _children_end_with_us() -> Iterator[None]:
+    """End the docker commands that were started meanwhile, when we are interrupted.
+
+    python-on-whales leaves the command running when the loop over its output is left; BuildKit ends the build when its
+    client is gone.
+    """
+    before = {child.pid for child in psutil.Process().children()}
+    try:
+        yield
+    except BaseException:
+        started = [child for child in psutil.Process().children() if child.pid not in before]
+        for child in started:
+            child.terminate()
+        for child in psutil.wait_procs(started, timeout=5)[1]:
+            child.kill()
+        raise

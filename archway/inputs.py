@@ -1,0 +1,35 @@
+"""What goes into a build: the identity of a folder, and the words for a platform."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from archway.platforms import Platform
+
+
+def platform_words(prefix: str, platform: Platform) -> dict[str, str]:
+    """The words of other communities for a platform, as build arguments (``TARGET_DEBIAN``, ``BUILD_RUST`` …)."""
+    names = platform.names
+    return {
+        f"{prefix}_{word.upper()}": getattr(names, word)
+        for word in ("uname", "debian", "rust", "maven", "node", "qemu")
+    }
+
+
+def context_digest(folder: Path) -> str:
+    """The identity of a folder: names, contents, links and executable bits of its files, not their times."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            entry = ["link", name, str(path.readlink())]
+        elif path.is_file():
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            entry = ["file", name, "x" if path.stat().st_mode & 0o100 else "-", content]
+        else:
+            continue
+        whole.update(json.dumps(entry).encode() + b"\n")
+    return whole.hexdigest()

@@ -1,0 +1,188 @@
+"""``image.toml``: what an image says of itself. docs/image-toml.md explains each key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from archway.errors import Location, MetadataError, Mistakes, UsageError, did_you_mean
+from archway.platforms import Platform
+from archway.references import tag
+
+VersionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$")]
+ArgumentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+
+
+class Release(_Table):
+    """One ``[[release]]``: a version of an image."""
+
+    version: VersionText
+    default: bool = False
+    args: dict[ArgumentName, str] = {}
+    uses: dict[str, str] = {}
+
+
+class Smoke(_Table):
+    """``[smoke]``: the command that proves, run in the image, that it does its work."""
+
+    command: list[str] = Field(min_length=1)
+    expect: str = ""
+    ready: str = ""
+    timeout: int = Field(default=120, ge=1, le=86_400)
+
+
+class Exempt(_Table):
+    """One ``[[verify.allow]]``: a finding that is known, and why it may stay."""
+
+    path: Text
+    reason: Text
+
+
+class Verify(_Table):
+    """``[verify]``: what the proof of the image's contents may pass over."""
+
+    allow: list[Exempt] = []
+
+
+def _platform(value: object) -> Platform:
+    if isinstance(value, str):
+        try:
+            return Platform.parse(value)
+        except UsageError as unknown:
+            raise ValueError(f"{unknown.what} ({unknown.hint})") from None
+    raise ValueError("a platform is a string such as 'linux/arm64'")
+
+
+class Metadata(_Table):
+    """An ``image.toml``."""
+
+    description: Text
+    licenses: Text
+    platforms: list[Annotated[Platform, BeforeValidator(_platform)]] | None = Field(default=None, min_length=1)
+    builder: bool = False
+    release: list[Release] = Field(min_length=1)
+    smoke: Smoke | None = None
+    verify: Verify = Verify()
+
+    @field_validator("licenses")
+    @classmethod
+    def _spdx(cls, value: str) -> str:
+        try:
+            return str(canonicalize_license_expression(value))
+        except InvalidLicenseExpression:
+            raise ValueError("is no SPDX licence expression, such as Apache-2.0") from None
+
+
+def read_metadata(path: Path, *, shown: str) -> Metadata:
+    """Read and check an image.toml. Every mistake is told with its line.
+
+    :raises MetadataError: the file is missing, no TOML, or has mistakes
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise MetadataError(
+            "there is no image.toml", where=shown, hint="docs/image-toml.md shows a small one"
+        ) from None
+    except UnicodeDecodeError as broken:
+        raise MetadataError(f"is not UTF-8 at byte {broken.start}", where=shown) from None
+    except OSError as denied:
+        raise MetadataError(f"cannot be read: {denied.strerror}", where=shown) from None
+    try:
+        tables = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as broken:
+        line = re.search(r"at line (\d+)", str(broken))
+        raise MetadataError(
+            f"is no valid TOML: {broken}", where=Location(shown, int(line[1]) if line else None)
+        ) from None
+    mistakes = Mistakes()
+    try:
+        metadata = Metadata.model_validate(tables)
+    except ValidationError as invalid:
+        for mistake in invalid.errors():
+            loc = tuple(mistake["loc"])
+            mistakes.add(_message(mistake["type"], mistake["msg"], loc), where=Location(shown, find_line(text, loc)),
+                         hint=_hint(mistake["type"], loc))  # fmt: skip
+        mistakes.check()
+        raise
+    _check_releases(metadata, text, shown, mistakes)
+    mistakes.check()
+    return metadata
+
+
+def _message(kind: str, message: str, loc: tuple[int | str, ...]) -> str:
+    key = ".".join(str(part) for part in loc if isinstance(part, str) and part != "[key]")
+    match kind:
+        case "missing":
+            return f"{key} is missing"
+        case "extra_forbidden":
+            return f"unknown key {key}"
+        case _:
+            return f"{key}: {message.removeprefix('Value error, ')}"
+
+
+_TABLES: dict[str, type[_Table]] = {"": Metadata, "release": Release, "smoke": Smoke, "verify": Verify, "allow": Exempt}
+
+
+def _hint(kind: str, loc: tuple[int | str, ...]) -> str:
+    if kind != "extra_forbidden":
+        return ""
+    parents = [part for part in loc[:-1] if isinstance(part, str)]
+    table = _TABLES.get(parents[-1] if parents else "")
+    return did_you_mean(str(loc[-1]), table.model_fields) if table else ""
+
+
+def _check_releases(metadata: Metadata, text: str, shown: str, mistakes: Mistakes) -> None:
+    tags: dict[str, str] = {}
+    default: str | None = None
+    for number, release in enumerate(metadata.release):
+        where = Location(shown, find_line(text, ("release", number, "version")))
+        if (other := tags.setdefault(tag(release.version), release.version)) != release.version:
+            mistakes.add(f"versions {other} and {release.version} would have the same tag", where=where,
+                         hint="+ becomes - in a tag: rename one")  # fmt: skip
+        elif [r.version for r in metadata.release[:number]].count(release.version):
+            mistakes.add(f"version {release.version} stands twice", where=where, hint="remove one [[release]]")
+        if release.default and default is not None:
+            mistakes.add(f"both {default} and {release.version} are the default", where=where, hint="keep one")
+        default = release.version if release.default else default
+
+
+def find_line(text: str, loc: Sequence[int | str]) -> int | None:
+    """The line of a key that pydantic names by its path, or of the nearest table around it; None if it has none.
+
+    tomllib keeps no positions, and a message without a line is half a message. Inline tables count as their key.
+    """
+    wanted: list[str] = []
+    line: int | None = None
+    start = 0
+    lines = text.splitlines()
+    for position, part in enumerate(loc):
+        if isinstance(part, int):
+            continue
+        wanted.append(part)
+        index = loc[position + 1] if position + 1 < len(loc) else None
+        header = re.compile(r"\s*\[{1,2}\s*" + r"\s*\.\s*".join(re.escape(word) for word in wanted) + r"\s*\]{1,2}")
+        headers = [number for number in range(start, len(lines)) if header.match(lines[number])]
+        if headers:
+            start = headers[min(index, len(headers) - 1)] if isinstance(index, int) else headers[0]
+            line = start + 1
+            start += 1
+            continue
+        key = re.compile(rf"""\s*["']?{re.escape(part)}["']?\s*[.=]""")
+        for number in range(start, len(lines)):
+            if key.match(lines[number]):
+                return number + 1
+            if lines[number].lstrip().startswith("["):
+                break
+    return line

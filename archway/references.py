@@ -1,0 +1,71 @@
+"""Names of images, as the OCI distribution specification and Docker's reference grammar allow them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from archway.errors import Location, MetadataError
+from archway.platforms import Platform
+
+# https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+_REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+# https://pkg.go.dev/github.com/distribution/reference: a host, with a port; IPv6 in brackets
+_REGISTRY = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]+([.-][a-zA-Z0-9]+)*)(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """An image in a repository, by tag."""
+
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+def member(
+    *, registry: str, organization: str, image: str, version: str, release: str, platform: Platform
+) -> Reference:
+    """Where the image of one target stands: ``REGISTRY/ORG/IMAGE:VERSION-RELEASE-ARCH``."""
+    return Reference(
+        repository=f"{registry}/{organization}/{image}", tag=f"{tag(version)}-{tag(release)}-{platform.tag}"
+    )
+
+
+def tag(version: str) -> str:
+    """A version as part of a tag, which may not hold ``+``."""
+    return version.replace("+", "-")
+
+
+def check_registry(text: str, *, where: Location) -> None:
+    """:raises MetadataError: the text is no host with an optional port"""
+    # Docker takes a first word without dot, colon or "localhost" for a part of the path.
+    if not _REGISTRY.fullmatch(text) or not (set(".:") & set(text) or text == "localhost"):
+        raise MetadataError(
+            f"{text!r} is no registry",
+            where=where,
+            hint="a host with an optional port: registry.example.org, localhost:5000",
+        )
+
+
+def check_repository(text: str, *, where: Location) -> None:
+    """:raises MetadataError: the text cannot be a repository or a part of one"""
+    if not _REPOSITORY.fullmatch(text):
+        raise MetadataError(
+            f"{text!r} cannot be a repository's name",
+            where=where,
+            hint="lower-case letters and digits, separated by . _ __ - or /",
+        )
+
+
+def check_tag(text: str, *, where: Location) -> None:
+    """:raises MetadataError: the text cannot be a tag, even after + became -"""
+    if not _TAG.fullmatch(tag(text)):
+        raise MetadataError(
+            f"{text!r} cannot be a tag",
+            where=where,
+            hint="letters, digits, . _ - and +, not starting with . or -, at most 128",
+        )

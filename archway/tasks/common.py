@@ -1,0 +1,137 @@
+"""What the tasks share: their options, and how an error ends a command."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
+
+from archway import log
+from archway.catalog import Catalog
+from archway.engine import Engine
+from archway.errors import ArchwayError, NoSpaceError, UsageError
+from archway.plan import Step, Strategy, make_plan
+from archway.platforms import Platform, parse_platforms
+from archway.selection import requests
+from archway.settings import Settings, find_root, load, read
+
+SELECTION = {
+    "product": "a product, NAME or NAME=VERSION; several with commas or by repeating the option",
+    "operator": "an operator, in the same way",
+    "image": "any image, shared ones too, in the same way",
+    "all_": "every image that is shipped",
+    "registry": "the registry in the images' names",
+    "organization": "the organization in the images' names",
+    "release": "the monorepo's release in the images' tags",
+}
+
+
+def task(help: dict[str, str] | None = None, **options: Any) -> Callable[[Callable[..., None]], Task[Any]]:  # noqa: A002
+    """Invoke's task, ending with a message and an exit code where archway knows the error, never with a traceback."""
+
+    def decorate(body: Callable[..., None]) -> Task[Any]:
+        @functools.wraps(body)
+        def ended(*args: Any, **kwargs: Any) -> None:
+            try:
+                refuse_option_as_value(kwargs)
+                signal.signal(signal.SIGTERM, _terminated)
+                body(*args, **kwargs)
+            except ArchwayError as failed:
+                log.error(str(failed))
+                raise Exit(code=failed.exit_code) from None
+            except KeyboardInterrupt:
+                log.error("interrupted; nothing half-done was kept")
+                raise Exit(code=130) from None
+            except OSError as failed:
+                if failed.errno != errno.ENOSPC:
+                    raise
+                full = NoSpaceError("the disk is full", where=failed.filename, hint="free some room and run it again")
+                log.error(str(full))
+                raise Exit(code=full.exit_code) from None
+
+        # Letters that Invoke picks by itself would change as options come and go.
+        made: Task[Any] = invoke_task(help=help or {}, auto_shortflags=False, **options)(ended)
+        return made
+
+    return decorate
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def refuse_option_as_value(options: dict[str, Any]) -> None:
+    """Invoke takes what follows an option for its value, whatever it is: ``--product --help`` asks for ``--help``.
+
+    :raises UsageError: a value looks like an option
+    """
+    for name, value in options.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and text.startswith("-"):
+                shown = name.rstrip("_").replace("_", "-")
+                raise UsageError(f"--{shown} has no value, but {text!r} follows it", hint="for help: inv --help TASK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """The monorepo that a task works in."""
+
+    settings: Settings
+    catalog: Catalog
+    engine: Engine
+
+    @classmethod
+    def of(cls, context: Context, **options: str | None) -> Workplace:
+        """:raises MetadataError: the settings are wrong, or this is no monorepo"""
+        root = find_root(Path.cwd())
+        # Invoke's configuration has these values already, but read before an error could be told.
+        values = read(root) | dict(context.config.get("archway", {}))
+        settings = load(root, values).with_options(**options)
+        return cls(settings=settings, catalog=Catalog(settings), engine=Engine())
+
+    def plan(
+        self,
+        *,
+        arch: str,
+        product: Sequence[str],
+        operator: Sequence[str],
+        image: Sequence[str],
+        everything: bool,
+        strategy: str = "",
+        build_platform: Platform | None = None,
+    ) -> tuple[Step, ...]:
+        """The plan for what the options ask for.
+
+        :raises ArchwayError: an option or the metadata is wrong
+        """
+        platforms = parse_platforms(arch, default=self.settings.platforms)
+        wanted = requests(self.catalog, products=product, operators=operator, images=image, everything=everything)
+        return make_plan(
+            self.catalog,
+            wanted,
+            platforms,
+            build_platform=build_platform or self.engine.platform,
+            strategy=parse_strategy(strategy),
+        )
+
+
+def parse_strategy(text: str) -> Strategy | None:
+    """The value of ``--strategy``; an empty one leaves the choice to the plan.
+
+    :raises UsageError: there is no such strategy
+    """
+    try:
+        return Strategy(text) if text else None
+    except ValueError:
+        raise UsageError(f"there is no strategy {text!r}", hint=f"there is: {', '.join(Strategy)}") from None

@@ -1,0 +1,39 @@
+"""``inv test``."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from archway.report import print_smoke_results
+from archway.smoke import smoke_tests
+from archway.tasks.common import SELECTION, Workplace, task
+
+
+@task(
+    name="test",
+    iterable=["product", "operator", "image"],
+    help={
+        **SELECTION,
+        "arch": "platforms: arm64, amd64,arm64, native (the default) or all; foreign ones run under QEMU",
+        "json": "print the results as JSON",
+    },
+)
+def smoke(
+    context: Context,
+    product: list[str],
+    operator: list[str],
+    image: list[str],
+    all_: bool = False,
+    arch: str = "native",
+    json: bool = False,
+    registry: str = "",
+    organization: str = "",
+    release: str = "",
+) -> None:
+    """Run the smoke tests of built images: each proves that the image does its work.
+
+    Example: inv test --product hive --arch amd64,arm64
+    """
+    place = Workplace.of(context, registry=registry, organization=organization, release=release)
+    steps = place.plan(arch=arch, product=product, operator=operator, image=image, everything=all_)
+    print_smoke_results(smoke_tests(place.engine, place.settings, steps), json=json)

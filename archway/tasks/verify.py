@@ -1,0 +1,38 @@
+"""``inv verify``."""
+
+from __future__ import annotations
+
+from invoke.context import Context
+
+from archway.proof import prove_all
+from archway.report import print_reports
+from archway.tasks.common import SELECTION, Workplace, task
+
+
+@task(
+    iterable=["product", "operator", "image"],
+    help={
+        **SELECTION,
+        "arch": "platforms: arm64, amd64,arm64, native or all (the default)",
+        "json": "print the reports as JSON",
+    },
+)
+def verify(
+    context: Context,
+    product: list[str],
+    operator: list[str],
+    image: list[str],
+    all_: bool = False,
+    arch: str = "all",
+    json: bool = False,
+    registry: str = "",
+    organization: str = "",
+    release: str = "",
+) -> None:
+    """Prove that built images hold what their labels say, without running them.
+
+    Example: inv verify --all
+    """
+    place = Workplace.of(context, registry=registry, organization=organization, release=release)
+    steps = place.plan(arch=arch, product=product, operator=operator, image=image, everything=all_)
+    print_reports(prove_all(place.engine, place.settings, steps), json=json)

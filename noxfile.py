@@ -1,0 +1,52 @@
+"""What is run before a change is merged, and by the release engineer.
+
+    lint      ruff and mypy
+    tests     unit tests (seconds, no engine), then engine tests (a real engine)
+    verify    proof of all images that are built
+    bench     the figures of docs/figures.md
+
+The logic is archway's; here are only commands.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2026.4"
+nox.options.sessions = ["lint", "tests"]
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+@nox.session(tags=["static"])
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and format, and mypy in strict mode."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit tests, then engine tests: `nox -s tests -- unit` or `-- engine` for one of them, or any pytest options."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "test"))
+    parts = session.posargs if session.posargs in (["unit"], ["engine"]) else ["unit", "engine"]
+    options = [] if parts is session.posargs else session.posargs
+    session.run("pytest", *(f"tests/{part}" for part in parts), *options)
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Proof of every image for every platform: `inv verify --all`, or with the options given after `--`."""
+    session.install("-e", ".")
+    session.run("inv", "verify", *(session.posargs or ["--all"]))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The figures: builds hive again and again on this machine, for about half an hour."""
+    session.install("-e", ".")
+    session.run("python", "-m", "archway.bench", *session.posargs)

@@ -1,0 +1,91 @@
+"""Why a build failed, read from what BuildKit says."""
+
+from __future__ import annotations
+
+import pytest
+
+from archway.engine import EngineGoneError
+from archway.errors import (
+    ArchwayError,
+    BuildError,
+    ChecksumError,
+    MachineError,
+    NoSpaceError,
+    PackageSourceError,
+)
+from archway.failures import explain
+
+TAIL = """\
+#9 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: {code}
+------
+ > [build 2/3] RUN make:
+0.310 {said}
+------
+Dockerfile:7
+--------------------
+   6 |     COPY . .
+   7 | >>> RUN make
+--------------------
+ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: {code}
+"""
+
+
+def explained(said: str, code: int = 1) -> ArchwayError:
+    output = ["#1 [internal] load", *TAIL.format(said=said, code=code).splitlines()]
+    return explain("app 1 arm64", output, dockerfile="products/app/Dockerfile", log=".archway/logs/app.log")
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "error"),
+    [
+        ("make: *** No rule to make target", 2, BuildError),
+        ("write /x: no space left on device", 1, NoSpaceError),
+        ("CHECKSUM MISMATCH: the files that Maven fetched", 65, ChecksumError),
+        ("sha256sum: WARNING: 1 computed checksum did NOT match", 1, ChecksumError),
+        ("Temporary failure resolving 'deb.example.org'", 100, PackageSourceError),
+        ("Could not transfer artifact a:b:1: repo.example.org: Unknown host", 1, PackageSourceError),
+        ("PKIX path building failed: unable to find valid certification path", 1, PackageSourceError),
+        ("exec /bin/sh: exec format error", 1, MachineError),
+        ("qemu: uncaught target signal 11 (Segmentation fault) - core dumped", 139, BuildError),
+    ],
+)
+def test_causes_are_told_apart(said: str, code: int, error: type[ArchwayError]) -> None:
+    """Each cause has its own error, and so its own exit code."""
+    assert type(explained(said, code)) is error
+
+
+def test_message_has_line_output_and_log() -> None:
+    """The Dockerfile's line, what the step said, and where the rest stands are told."""
+    text = str(explained("make: *** No rule to make target"))
+
+    assert text.startswith("products/app/Dockerfile:7: app 1 arm64: a step failed")
+    assert "[build 2/3] RUN make" in text
+    assert "No rule to make target" in text
+    assert ".archway/logs/app.log" in text
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "ERROR: error during connect: Post: EOF",
+        "ERROR: failed to receive status: rpc error: code = Unavailable desc = closing transport due to: "
+        'connection error: desc = "error reading from server: EOF", received prior goaway',
+    ],
+)
+def test_engine_that_goes_away_is_recognised(last: str) -> None:
+    """An engine that ends during a build is not the Dockerfile's fault."""
+    failed = explain("app", ["#3 [2/2] RUN sleep 100", last], dockerfile="Dockerfile", log="x.log")
+
+    assert isinstance(failed, EngineGoneError)
+    assert "inv setup --check" in str(failed)
+
+
+def test_refused_connection_of_a_step_is_not_the_engine() -> None:
+    """A download that is refused inside of a step is a package registry out of reach, not a missing engine."""
+    assert type(explained("curl: (7) Failed to connect to repo.example.org: Connection refused")) is PackageSourceError
+
+
+def test_build_that_says_nothing() -> None:
+    """Even without any output there is a message."""
+    assert "app: a step failed" in str(explain("app", [], dockerfile="Dockerfile", log="x.log"))

@@ -1,0 +1,107 @@
+"""Settings of a monorepo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from archway.errors import ArchwayError, MetadataError
+from archway.platforms import Platform
+from archway.settings import find_root, load, read
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "pyproject.toml").write_text(text)
+    return folder
+
+
+def test_an_empty_table_is_enough(tmp_path: Path) -> None:
+    """Every setting has a default."""
+    settings = load(write(tmp_path, "[tool.archway]\n"))
+
+    assert settings.registry == "localhost:5000"
+    assert settings.platforms == (Platform("linux", "amd64"), Platform("linux", "arm64"))
+
+
+def test_the_table_overrides_the_defaults(tmp_path: Path) -> None:
+    """Keys may be written with dashes, lists as lists."""
+    settings = load(
+        write(tmp_path, '[tool.archway]\nplatforms = ["linux/arm64"]\napt-sources = "a"\norganization = "acme"\n')
+    )
+
+    assert settings.platforms == (Platform("linux", "arm64"),)
+    assert settings.apt_sources == "a"
+    assert settings.organization == "acme"
+
+
+def test_invokes_configuration_overrides_the_table(tmp_path: Path) -> None:
+    """What Invoke has from invoke.yaml or the environment wins."""
+    root = write(tmp_path, '[tool.archway]\nregistry = "a.example.org"\n')
+
+    settings = load(root, read(root) | {"registry": "b.example.org", "platforms": "arm64"})
+
+    assert settings.registry == "b.example.org"
+    assert settings.platforms == (Platform("linux", "arm64"),)
+
+
+def test_options_override_all(tmp_path: Path) -> None:
+    """An option that was given wins; one that was not changes nothing."""
+    settings = load(write(tmp_path, "[tool.archway]\n")).with_options(release="27.1", registry="")
+
+    assert settings.release == "27.1"
+    assert settings.registry == "localhost:5000"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('registy = "x"', "did you mean registry"),
+        ('registry = "http://x"', "no registry"),
+        ('organization = "Acme"', "repository"),
+        ('release = "a b"', "tag"),
+        ('platforms = ["linux/armm"]', "no platform"),
+    ],
+)
+def test_wrong_settings_are_refused(tmp_path: Path, table: str, words: str) -> None:
+    """A wrong key or value is told before anything is done."""
+    with pytest.raises(ArchwayError) as caught:
+        load(write(tmp_path, f"[tool.archway]\n{table}\n"))
+
+    assert words in str(caught.value)
+
+
+def test_root_is_found_from_a_folder_below(tmp_path: Path) -> None:
+    """A command works in every folder of the monorepo."""
+    below = write(tmp_path, "[tool.archway]\n") / "products" / "hive"
+    below.mkdir(parents=True)
+
+    assert find_root(below) == tmp_path
+
+
+def test_no_monorepo_is_an_error(tmp_path: Path) -> None:
+    """Outside of a monorepo the message says what makes one."""
+    with pytest.raises(MetadataError, match="is in no monorepo"):
+        find_root(tmp_path)
+
+
+def test_broken_pyproject_is_an_error(tmp_path: Path) -> None:
+    """TOML that cannot be read is told with its place."""
+    with pytest.raises(MetadataError, match="no valid TOML"):
+        find_root(write(tmp_path, "[tool.archway\n"))
+
+
+def test_missing_secret_file_is_an_error(tmp_path: Path) -> None:
+    """A setting that names a file which is not there is told, not passed over."""
+    settings = load(write(tmp_path, '[tool.archway]\nca = "nowhere.pem"\n'))
+
+    with pytest.raises(MetadataError, match=r"setting ca names 'nowhere\.pem'"):
+        settings.secrets()
+
+
+def test_secrets_are_files_of_the_monorepo(tmp_path: Path) -> None:
+    """A relative path counts from the monorepo."""
+    settings = load(write(tmp_path, '[tool.archway]\nca = "ca.pem"\n'))
+    (tmp_path / "ca.pem").write_text("x")
+
+    assert settings.secrets()["ca"] == tmp_path / "ca.pem"
