@@ -103,12 +103,16 @@ class Catalog:
     def image(self, name: str, *, kind: str | None = None) -> Image:
         """The image of a name.
 
-        :param kind: ``product``, ``operator``, ``image`` (a shared one), or any
+        :param kind: ``product`` or ``operator``, whose names are their folders'; or any
         :raises UsageError: there is none
         """
         known = {image.folder.name if kind else image.name: image for image in self if kind in (None, image.kind)}
         if found := known.get(name):
             return found
+        for folder in _folders(self.settings):
+            if folder.name == name and (folder / "Dockerfile").is_file():
+                where = f"{folder.relative_to(self.settings.root)}/image.toml"
+                raise MetadataError("there is no image.toml", where=where, hint="docs/image-toml.md shows a small one")
         raise UsageError(f"there is no {kind or 'image'} {name!r}", hint=did_you_mean(name, known) or _none_yet(kind))
 
 
@@ -121,16 +125,25 @@ _KINDS = {"products": "product", "operators": "operator"}
 
 def _find(settings: Settings) -> Iterator[Image]:
     seen: dict[str, Path] = {}
-    for glob in settings.images:
-        for folder in sorted(settings.root.glob(glob)):
-            if not (folder / "image.toml").is_file() and not (folder / "Dockerfile").is_file():
-                continue
-            kind = _KINDS.get(folder.parent.name, "image") if folder.parent != settings.root else "image"
-            name = f"{folder.name}-operator" if kind == "operator" else folder.name
-            place = Location(folder.relative_to(settings.root).as_posix())
-            check_repository(name, where=place)
-            if name in seen and seen[name] != folder:
-                raise MetadataError(f"two images have the name {name!r}", where=place, why=f"the other is {seen[name]}")
-            if name not in seen:
-                seen[name] = folder
-                yield Image(name=name, kind=kind, folder=folder, root=settings.root)
+    for folder in _folders(settings):
+        if not (folder / "image.toml").is_file():
+            continue
+        kind = _KINDS.get(folder.parent.name, "image") if folder.parent != settings.root else "image"
+        name = f"{folder.name}-operator" if kind == "operator" else folder.name
+        place = Location(folder.relative_to(settings.root).as_posix())
+        check_repository(name, where=place)
+        if name in seen:
+            raise MetadataError(
+                f"two images have the name {name!r}",
+                where=place,
+                why=f"the other is {seen[name].relative_to(settings.root)}",
+                hint="rename one of the folders",
+            )
+        seen[name] = folder
+        yield Image(name=name, kind=kind, folder=folder, root=settings.root)
+
+
+def _folders(settings: Settings) -> list[Path]:
+    """The folders in which images may be, without hidden ones."""
+    found = (folder for glob in settings.images for folder in settings.root.glob(glob) if folder.is_dir())
+    return sorted({folder for folder in found if not folder.name.startswith(".")})

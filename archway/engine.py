@@ -5,18 +5,22 @@ python-on-whales takes a fifth of a second to import, so it is imported when an 
 
 from __future__ import annotations
 
-import uuid
+import csv
+import io
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import psutil
 
-from archway.errors import MachineError
+from archway.errors import MachineError, NoSpaceError, UsageError
 from archway.platforms import Platform
+from archway.process import end
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -40,17 +44,15 @@ class BuildOrder:
     tag: str
     platforms: tuple[Platform, ...]
     arguments: Mapping[str, str]
-    images: Mapping[str, str]
-    """Images of the engine's own store, by the name that the Dockerfile has for each."""
-    outside: Mapping[str, str]
-    """Images of a registry, likewise."""
+    contexts: Mapping[str, str]
+    """BuildKit's named contexts: what the image names of the Dockerfile mean."""
     secrets: Mapping[str, Path]
     labels: Mapping[str, str]
     cache: bool = True
 
 
-NOWHERE = "localhost:1"
-"""A registry where nothing answers, and which no name server has to be asked for."""
+NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+FREE_SPACE = "docker system df shows what takes the room; docker buildx prune frees the build cache"
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What docker run ends with when the command is there and cannot be run, and when it is not there."""
 
@@ -97,7 +99,10 @@ class Engine:
             info = self._client.info()
         if not info.architecture:
             raise EngineGoneError("the Docker engine does not answer", hint="run: inv setup --check")
-        return Platform.parse(info.architecture)
+        try:
+            return Platform.parse(info.architecture)
+        except UsageError:
+            raise MachineError(f"the engine runs on {info.architecture}, which archway does not know") from None
 
     @property
     def answers(self) -> bool:
@@ -139,7 +144,7 @@ class Engine:
         from python_on_whales.exceptions import DockerException
 
         log: list[str] = []
-        with self._contexts(order) as contexts, _children_end_with_us():
+        with _children_end_with_us():
             try:
                 lines = self._client.buildx.build(
                     order.context,
@@ -148,8 +153,8 @@ class Engine:
                     platforms=[str(platform) for platform in order.platforms],
                     tags=order.tag,
                     build_args=dict(order.arguments),
-                    build_contexts=contexts,
-                    secrets=[f"id={name},src={path}" for name, path in order.secrets.items()],
+                    build_contexts=dict(order.contexts),
+                    secrets=[_fields(f"id={name}", f"src={path}") for name, path in order.secrets.items()],
                     labels=dict(order.labels),
                     cache=order.cache,
                     # An attestation would turn the member of a manifest list into an index.
@@ -164,23 +169,6 @@ class Engine:
             except DockerException:
                 raise BuildFailedError(log) from None
 
-    @contextmanager
-    def _contexts(self, order: BuildOrder) -> Iterator[dict[str, str | Path]]:
-        """The images of an order as named contexts of BuildKit.
-
-        With the containerd store, BuildKit asks the registry for a name before it looks at the engine's own images, and
-        would take what somebody once pushed under that name. So it gets names of a registry that cannot exist.
-        """
-        run = uuid.uuid4().hex[:8]  # another run may use the same image, and end sooner
-        aliases = {name: f"{NOWHERE}/{run}/{image.partition('/')[2]}" for name, image in order.images.items()}
-        try:
-            for name, alias in aliases.items():
-                self.tag(order.images[name], alias)
-            yield {name: f"docker-image://{image}" for name, image in {**aliases, **order.outside}.items()}
-        finally:
-            for alias in aliases.values():
-                self.remove(alias)
-
     def tag(self, name: str, new: str) -> None:
         """Give an image another name."""
         with _telling():
@@ -190,8 +178,14 @@ class Engine:
         """Take a name from an image. That it is gone already, or the engine with it, is no error."""
         from python_on_whales.exceptions import NoSuchImage
 
-        with suppress(EngineGoneError, NoSuchImage), _telling():
+        with suppress(EngineGoneError), _telling(), suppress(NoSuchImage):
             self._client.image.remove(name, force=True)
+
+    def names(self, pattern: str) -> list[str]:
+        """The names of the engine's images that fit a pattern, as ``docker image ls --filter reference=`` has it."""
+        with _telling():
+            found = self._client.image.list(filters={"reference": pattern})
+            return [name for image in found for name in image.repo_tags if fnmatch(name.rpartition(":")[0], pattern)]
 
     def save(self, name: str, path: Path) -> None:
         """Write an image as an archive."""
@@ -257,15 +251,17 @@ class Engine:
 
 @contextmanager
 def _telling() -> Iterator[None]:
-    """Turn an exception of python-on-whales into an error that says what to do; a missing image stays what it is."""
+    """Turn an exception of python-on-whales into an error that says what to do."""
     from python_on_whales.exceptions import DockerException, NoSuchImage
 
     try:
         yield
-    except NoSuchImage:
-        raise
+    except NoSuchImage as missing:
+        raise MachineError("an image is gone", why=last_lines(missing.stderr or "", 3), hint="run it again") from None
     except DockerException as failed:
         said = (failed.stderr or failed.stdout or "").strip()
+        if NO_SPACE.search(said):
+            raise NoSpaceError("the disk is full", why=last_lines(said, 3), hint=FREE_SPACE) from None
         if is_gone(said):
             raise EngineGoneError(
                 "the Docker engine does not answer", why=last_lines(said, 3), hint="run: inv setup --check"
@@ -277,8 +273,6 @@ _GONE = (
     "Cannot connect to the Docker daemon",
     "error during connect",
     "permission denied while trying to connect",
-    "code = Unavailable",
-    "closing transport",
     "connection refused",
     "no such host",
     "unexpected EOF",
@@ -302,13 +296,16 @@ def _children_end_with_us() -> Iterator[None]:
     python-on-whales leaves the command running when the loop over its output is left; BuildKit ends the build when its
     client is gone.
     """
-    before = {child.pid for child in psutil.Process().children()}
+    before = set(psutil.Process().children(recursive=True))
     try:
         yield
     except BaseException:
-        started = [child for child in psutil.Process().children() if child.pid not in before]
-        for child in started:
-            child.terminate()
-        for child in psutil.wait_procs(started, timeout=5)[1]:
-            child.kill()
+        end(set(psutil.Process().children(recursive=True)) - before)
         raise
+
+
+def _fields(*fields: str) -> str:
+    """Fields in the form of CSV that docker's options have, so that a path may hold a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

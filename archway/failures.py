@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archway.engine import EngineGoneError, is_gone
+from archway.engine import FREE_SPACE, NO_SPACE, EngineGoneError
 from archway.errors import BuildError, ChecksumError, MachineError, NoSpaceError, PackageSourceError
 
 
@@ -20,16 +20,22 @@ class Sign:
     hint: str
 
 
+ENGINE_GONE = re.compile(
+    r"Cannot connect to the Docker daemon|error during connect|closing transport|failed to receive status|"
+    r"code = Unavailable"
+)
+
 # The first that fits wins: the more certain stand first.
 SIGNS = (
     Sign(
-        pattern=r"no space left on device|disk quota exceeded",
+        pattern=NO_SPACE.pattern,
         error=NoSpaceError,
         what="the disk is full",
-        hint="docker system df shows what takes the room; docker buildx prune frees the build cache",
+        hint=FREE_SPACE,
     ),
     Sign(
-        pattern=r"CHECKSUM MISMATCH|computed checksum did NOT match|Checksum validation failed|digest mismatch",
+        pattern=r"CHECKSUM MISMATCH|Hash Sum mismatch|computed checksum did NOT match|Checksum validation failed|"
+        r"digest mismatch",
         error=ChecksumError,
         what="a download is not the file that the repository names",
         hint="if upstream really changed it, find out why, and only then change the checksum",
@@ -43,7 +49,7 @@ SIGNS = (
     Sign(
         pattern=r"Temporary failure resolving|Could not resolve|Unknown host|Name or service not known|"
         r"Temporary failure in name resolution|UnresolvedAddress|Connection timed out|Connection refused|"
-        r"Network is unreachable|Failed to fetch|Could not connect to|Could not transfer|"
+        r"Network is unreachable|Failed to fetch|Could not connect to|Could not transfer|no such host|i/o timeout|"
         r"PKIX path building failed|certificate verify failed|No address associated with hostname",
         error=PackageSourceError,
         what="a package registry could not be reached",
@@ -71,36 +77,39 @@ def explain(target: str, output: Sequence[str], *, dockerfile: str, log: str) ->
     :param dockerfile: the Dockerfile, as messages show it
     :param log: where all of the output stands
     """
-    text = "\n".join(output)
-    excerpt = _excerpt(output)
-    where = f"{dockerfile}:{line}" if (line := _line(text)) else dockerfile
-    if is_gone(_last_error(output)):
-        return EngineGoneError(
-            "the Docker engine went away during the build", where=where, why=excerpt, hint="run: inv setup --check"
-        )
+    last = next((line for line in reversed(output) if line.startswith("ERROR")), output[-1] if output else "")
+    said = _said_by_failing_step(output)
+    shown = "\n".join(said[-25:] or [line for line in output[-12:] if line.strip()])
+    line = _line("\n".join(output))
+    where = f"{dockerfile}:{line}" if line else dockerfile
+    if ENGINE_GONE.search(last) and "failed to solve" not in last:
+        hint = "run: inv setup --check"
+        return EngineGoneError("the Docker engine went away during the build", where=where, why=shown, hint=hint)
+    # The command stands in the title and in the last line; its words are no sign of anything.
+    text = "\n".join([*said[1:][-60:], re.sub(r'process ".*" did not', "process did not", last)])
     for sign in SIGNS:
-        if re.search(sign.pattern, text):
-            return sign.error(
-                f"{target}: {sign.what}", where=where, why=excerpt, hint=f"{sign.hint}\nall output: {log}"
-            )
-    return BuildError(f"{target}: a step failed", where=where, why=excerpt, hint=f"all output: {log}")
+        if re.search(sign.pattern, text, re.IGNORECASE):
+            hint = f"{sign.hint}\nall output: {log}"
+            return sign.error(f"{target}: {sign.what}", where=where, why=shown, hint=hint)
+    return BuildError(f"{target}: a step failed", where=where, why=shown, hint=f"all output: {log}")
 
 
-def _excerpt(output: Sequence[str]) -> str:
-    """The last lines of the failing step, as BuildKit repeats them between two rules at the end."""
-    rules = [number for number, line in enumerate(output) if line == "------"]
-    if len(rules) >= 2:
-        return "\n".join(output[rules[-2] + 1 : rules[-1]])
-    return "\n".join(line for line in output[-12:] if line.strip())
-
-
-def _last_error(output: Sequence[str]) -> str:
-    return next((line for line in reversed(output) if line.startswith("ERROR")), output[-1] if output else "")
+def _said_by_failing_step(output: Sequence[str]) -> list[str]:
+    """What the step that failed printed, without BuildKit's marks; its title comes first."""
+    failed = next((found[1] for line in reversed(output) if (found := re.match(r"#(\d+) ERROR: ", line))), None)
+    if failed is None:
+        return []
+    mark = f"#{failed} "
+    lines = [line.removeprefix(mark) for line in output if line.startswith(mark)]
+    said = [re.sub(r"^\d+\.\d+ ", "", line) for line in lines if re.match(r"\d+\.\d+ ", line)]
+    return [*lines[:1], *said]
 
 
 def _line(text: str) -> int | None:
-    """The line of the Dockerfile that BuildKit points at."""
-    found = re.search(r"^Dockerfile:(\d+)$", text, re.MULTILINE) or re.search(
-        r"dockerfile parse error on line (\d+)", text
+    """The line of the Dockerfile that BuildKit points at: the one it marks, or the first of what it shows."""
+    found = (
+        re.search(r"^ +(\d+) \| >>> ", text, re.MULTILINE)
+        or re.search(r"^Dockerfile:(\d+)$", text, re.MULTILINE)
+        or re.search(r"dockerfile parse error on line (\d+)", text)
     )
     return int(found[1]) if found else None

@@ -5,6 +5,7 @@ https://github.com/opencontainers/image-spec/blob/main/annotations.md
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,15 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from archway.engine import LocalImage
-from archway.errors import UsageError
-from archway.plan import Step
+from archway.errors import MachineError, UsageError
+from archway.plan import Step, Target
 from archway.process import run
 from archway.references import Reference
 
 OCI = "org.opencontainers.image."
+REVISION = f"{OCI}revision"
+PARENTS = "dev.archway.parents"
 INPUT_DIGEST = "dev.archway.input-digest"
 STRATEGY = "dev.archway.strategy"
-BASE_DIGEST = f"{OCI}base.digest"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +39,41 @@ class Revision:
     def read(cls, root: Path, *, source: str) -> Revision:
         """Ask git; a monorepo that is no git checkout has no commit and the epoch 0.
 
-        :raises UsageError: SOURCE_DATE_EPOCH is no number
+        :raises UsageError: SOURCE_DATE_EPOCH is no time
+        :raises MachineError: git refuses to read the checkout
         """
-        commit, _, time = run(["git", "log", "-1", "--format=%H %ct"], cwd=root).stdout.strip().partition(" ")
+        asked = run(["git", "log", "-1", "--format=%H %ct"], cwd=root)
+        if "dubious ownership" in asked.stderr:
+            raise MachineError(
+                "git does not read this checkout, so images would have no revision",
+                why=asked.stderr.splitlines()[0],
+                hint=f"if it is yours: git config --global --add safe.directory {root}",
+            )
+        commit, _, time = asked.stdout.strip().partition(" ")
         changed = commit and run(["git", "status", "--porcelain", "--untracked-files=normal"], cwd=root).stdout
         origin = source or _public(run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip())
         wanted = os.environ.get("SOURCE_DATE_EPOCH", "") or time or "0"
-        if not wanted.isascii() or not wanted.isdigit():
-            raise UsageError(f"SOURCE_DATE_EPOCH={wanted!r} is no number of seconds", hint="unset it, or correct it")
+        if not re.fullmatch(r"[0-9]{1,11}", wanted):
+            raise UsageError(f"SOURCE_DATE_EPOCH={wanted!r} is no time in seconds", hint="unset it, or correct it")
         return cls(commit=f"{commit}-dirty" if changed else commit, epoch=int(wanted), source=origin)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parent:
+    """An image that another one stands on."""
+
+    reference: Reference
+    digest: str
+    """Of its manifest; empty where the engine does not know it."""
+
+
+def recorded_parents(image: LocalImage) -> dict[str, str]:
+    """The digests of what an image was built on, by target, as its label has them."""
+    try:
+        found = json.loads(image.labels.get(PARENTS, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _public(url: str) -> str:
@@ -53,19 +81,21 @@ def _public(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url) if "://" in url and not url.startswith("file:") else ""
 
 
-def labels(step: Step, revision: Revision, base: tuple[Reference, LocalImage] | None) -> Mapping[str, str]:
+def labels(step: Step, revision: Revision, parents: Mapping[Target, Parent]) -> Mapping[str, str]:
     """What the image of a step says of itself. Values that are not known are left out."""
+    base = parents.get(step.base) if step.base else None
     metadata = step.image.metadata
     found = {
         f"{OCI}title": step.image.name,
         f"{OCI}description": metadata.description,
         f"{OCI}version": step.release.version,
         f"{OCI}licenses": metadata.licenses,
-        f"{OCI}revision": revision.commit,
+        REVISION: revision.commit,
         f"{OCI}source": revision.source,
         f"{OCI}created": datetime.fromtimestamp(revision.epoch, UTC).isoformat().replace("+00:00", "Z"),
-        f"{OCI}base.name": str(base[0]) if base else "",
-        BASE_DIGEST: (base[1].repo_digest or "") if base else "",
+        f"{OCI}base.name": str(base.reference) if base else "",
+        f"{OCI}base.digest": base.digest if base else "",
+        PARENTS: json.dumps({str(target): parent.digest for target, parent in parents.items() if parent.digest}),
         INPUT_DIGEST: step.input_digest,
         STRATEGY: step.strategy,
     }

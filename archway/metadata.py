@@ -17,11 +17,15 @@ from archway.references import tag
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$")]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_GIVEN = re.compile(
+    r"(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT|_(UNAME|DEBIAN|RUST|MAVEN|NODE|QEMU))$|BUILDKIT_|SOURCE_DATE_EPOCH$"
+)
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True)
+    # Deferred, because the list of tasks imports this and validates nothing.
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, defer_build=True)
 
 
 class Release(_Table):
@@ -31,6 +35,13 @@ class Release(_Table):
     default: bool = False
     args: dict[ArgumentName, str] = {}
     uses: dict[str, str] = {}
+
+    @field_validator("args")
+    @classmethod
+    def _not_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        if taken := [name for name in value if _GIVEN.match(name)]:
+            raise ValueError(f"{taken[0]} is set by the build itself, for each platform; another value would be wrong")
+        return value
 
 
 class Smoke(_Table):

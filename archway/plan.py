@@ -71,11 +71,14 @@ class Step:
     input_digest: str
     requested: bool
 
+    @property
+    def all_parents(self) -> tuple[Target, ...]:
+        return tuple(target for targets in self.parents.values() for target in targets)
+
 
 def make_plan(
     catalog: Catalog,
     wanted: Sequence[Request],
-    platforms: Sequence[Platform],
     *,
     build_platform: Platform,
     strategy: Strategy | None = None,
@@ -90,12 +93,27 @@ def make_plan(
     """
     planner = _Planner(catalog, build_platform)
     for request in wanted:
-        for platform in platforms:
+        for platform in request.platforms:
             emulate = strategy is Strategy.EMULATED and platform != build_platform
             step = planner.add(request.image, request.release, platform, emulate=emulate, requested=True)
             if strategy not in (None, step.strategy):
                 raise _impossible(step, strategy, build_platform)
-    return tuple(planner.steps.values())
+    return _in_order(planner.steps)
+
+
+def _in_order(steps: Mapping[Target, Step]) -> tuple[Step, ...]:
+    """Each step after those that it stands on."""
+    ordered: dict[Target, Step] = {}
+
+    def visit(target: Target) -> None:
+        if target not in ordered:
+            for parent in steps[target].all_parents:
+                visit(parent)
+            ordered[target] = steps[target]
+
+    for target in steps:
+        visit(target)
+    return tuple(ordered.values())
 
 
 def _impossible(step: Step, strategy: Strategy, build_platform: Platform) -> MachineError:
@@ -137,7 +155,6 @@ class _Planner:
         self._open.append((target, used_at))
         step = self._step(target, image, release, emulate=emulate, requested=requested)
         self._open.pop()
-        self.steps.pop(target, None)
         self.steps[target] = step
         return step
 
@@ -152,6 +169,7 @@ class _Planner:
             target=target.platform,
             build=self.build_platform,
         )
+        self._refuse_onbuild(image, found)
         self._check_arguments(image, release, found)
         self._check_uses(image, release, found)
         parents = {
@@ -218,6 +236,15 @@ class _Planner:
                     f"[release.uses] of {release.version} names {name!r}, which the Dockerfile does not use",
                     where=image.shown(image.metadata_path), hint=f"it uses: {', '.join(sorted(used)) or 'no image'}",
                 )  # fmt: skip
+
+    def _refuse_onbuild(self, image: Image, found: Resolution) -> None:
+        if found.onbuild:
+            raise MetadataError(
+                "ONBUILD is not understood in images of this monorepo",
+                where=Location(image.shown(image.dockerfile_path), found.onbuild[0].line),
+                why="what it does to the images that stand on this one would be missing in their plans",
+                hint="write its instruction into their Dockerfiles",
+            )
 
     def _check_arguments(self, image: Image, release: Release, found: Resolution) -> None:
         for name in release.args:

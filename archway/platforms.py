@@ -72,7 +72,7 @@ class Platform:
 
     @classmethod
     def native(cls) -> Platform:
-        """The platform that this machine runs without emulation. On macOS the engine's virtual machine counts."""
+        """The platform that this machine runs without emulation. What counts for builds is the engine's."""
         return cls.parse(host.machine())
 
     @property
@@ -102,18 +102,21 @@ Platform._by_word = {
 }
 
 
-def parse_platforms(text: str, *, default: tuple[Platform, ...]) -> tuple[Platform, ...]:
+def parse_platforms(
+    text: str, *, default: tuple[Platform, ...], native: Platform | None = None
+) -> tuple[Platform, ...]:
     """Read the value of ``--arch``: names with commas, ``native``, or ``all`` for ``default``, in their order.
 
+    :param native: what ``native`` means, if not this machine's platform (an engine may run elsewhere)
     :raises UsageError: a word is no platform, or there is none
     """
     found: list[Platform] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
-        match word:
+        match word.lower():
             case "all":
                 found += default
             case "native":
-                found.append(Platform.native())
+                found.append(native or Platform.native())
             case _:
                 found.append(Platform.parse(word))
     if not found:

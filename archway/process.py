@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from archway.errors import MachineError
 
@@ -34,20 +38,51 @@ def run(
 ) -> Result:
     """Run a command and keep what it prints. A program that does not exist has exit code 127, as in shells.
 
+    Its messages are English, so that they can be read by programs. When we are interrupted, it ends with all that it
+    started.
+
     :param timeout: seconds; a command that takes longer is killed and has exit code 124, as with timeout(1)
     """
     try:
-        done = subprocess.run(
-            list(command), cwd=cwd, env=env, input=stdin, capture_output=True, text=True, errors="replace",
-            timeout=timeout, check=False,
+        child = subprocess.Popen(
+            list(command), cwd=cwd, env={**(env if env is not None else os.environ), "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.PIPE if stdin is not None else None, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, errors="replace",
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as missing:
         return Result(exit_code=127, stdout="", stderr=f"{missing}")
-    except PermissionError as denied:
+    except OSError as denied:  # no rights, a program of another architecture, too many arguments
         return Result(exit_code=126, stdout="", stderr=f"{denied}")
-    except subprocess.TimeoutExpired:
-        return Result(exit_code=124, stdout="", stderr=f"no answer within {timeout:g} s")
-    return Result(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    with child:
+        try:
+            stdout, stderr = child.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            end(descendants(child.pid))
+            return Result(exit_code=124, stdout="", stderr=f"no answer within {timeout:g} s")
+        except BaseException:
+            end(descendants(child.pid))
+            raise
+    return Result(exit_code=child.returncode, stdout=stdout, stderr=stderr)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, as far as they still run."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """Ask processes to end, and kill those that do not within five seconds."""
+    running = list(processes)
+    for process in running:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(running, timeout=5)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def call(

@@ -29,10 +29,13 @@ class Reference:
 def member(
     *, registry: str, organization: str, image: str, version: str, release: str, platform: Platform
 ) -> Reference:
-    """Where the image of one target stands: ``REGISTRY/ORG/IMAGE:VERSION-RELEASE-ARCH``."""
-    return Reference(
-        repository=f"{registry}/{organization}/{image}", tag=f"{tag(version)}-{tag(release)}-{platform.tag}"
-    )
+    """Where the image of one target stands: ``REGISTRY/ORG/IMAGE:VERSION-RELEASE-ARCH``.
+
+    :raises MetadataError: version and release together are too long for a tag
+    """
+    found = f"{tag(version)}-{tag(release)}-{platform.tag}"
+    check_tag(found, where=Location(f"{image} {version}"))
+    return Reference(repository=f"{registry}/{organization}/{image}", tag=found)
 
 
 def tag(version: str) -> str:

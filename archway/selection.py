@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from archway.catalog import Catalog, Image
 from archway.errors import UsageError
 from archway.metadata import Release
+from archway.platforms import Platform, parse_platforms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What somebody asked for on the command line."""
+    """A release that somebody asked for, and for which platforms."""
 
     image: Image
     release: Release
+    platforms: tuple[Platform, ...]
 
 
-def requests(
-    catalog: Catalog,
-    *,
-    products: Iterable[str] = (),
-    operators: Iterable[str] = (),
-    images: Iterable[str] = (),
-    everything: bool = False,
-) -> tuple[Request, ...]:
-    """What ``--product hive=4.0.1 --image base --all`` ask for; without a version, the default release.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The options that select images: ``--product hive=4.0.1 --image base --all --arch all``."""
 
-    :raises UsageError: an image or version does not exist, or nothing is asked for
-    """
-    asked = [
-        (kind, word)
-        for kind, words in (("product", products), ("operator", operators), ("image", images))
-        for entry in words
-        for word in filter(None, (part.strip() for part in entry.split(",")))
-    ]
-    found: list[Request] = []
-    for kind, word in asked:
-        name, _, version = word.partition("=")
-        image = catalog.image(name, kind=kind)
-        if "=" in word and not version:
-            raise UsageError(f"{word!r} has no version after =", hint=f"say {name} or {name}={image.release().version}")
-        found.append(Request(image=image, release=image.release(version or None)))
-    if everything:
-        found += [Request(image=image, release=image.release()) for image in catalog if not image.metadata.builder]
-    if not found:
-        raise UsageError(
-            "nothing to do", hint="say --product NAME, --operator NAME, --image NAME or --all\n"
-            f"products: {', '.join(sorted(i.name for i in catalog if i.kind == 'product')) or 'none yet'}",
-        )  # fmt: skip
-    return tuple({(request.image.name, request.release.version): request for request in found}.values())
+    products: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    everything: bool = False
+    arch: str = "native"
+
+    def requests(self, catalog: Catalog, *, native: Platform) -> tuple[Request, ...]:
+        """What is asked for. Without a version it is the default release; ``all`` are the platforms of each image.
+
+        :raises UsageError: an image, version or platform does not exist, or nothing is asked for
+        """
+        found = {}
+        for image, release in [*self._named(catalog), *(self._shipped(catalog) if self.everything else ())]:
+            supported = tuple(image.metadata.platforms or catalog.settings.platforms)
+            platforms = parse_platforms(self.arch, default=supported, native=native)
+            found[image.name, release.version] = Request(image=image, release=release, platforms=platforms)
+        if not found:
+            products = ", ".join(sorted(image.folder.name for image in catalog if image.kind == "product"))
+            raise UsageError(
+                "nothing to do",
+                hint=f"say --product NAME, --operator NAME, --image NAME or --all\nproducts: {products or 'none yet'}",
+            )
+        return tuple(found.values())
+
+    def _named(self, catalog: Catalog) -> Iterator[tuple[Image, Release]]:
+        for kind, entries in (("product", self.products), ("operator", self.operators), (None, self.images)):
+            for word in (part.strip() for entry in entries for part in entry.split(",")):
+                name, equals, version = word.partition("=")
+                if not word:
+                    continue
+                image = catalog.image(name, kind=kind)
+                if equals and not version:
+                    hint = f"say {name} or {name}={image.release().version}"
+                    raise UsageError(f"{word!r} has no version after =", hint=hint)
+                yield image, image.release(version or None)
+
+    def _shipped(self, catalog: Catalog) -> Iterator[tuple[Image, Release]]:
+        return ((image, image.release()) for image in catalog if not image.metadata.builder)

@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from archway.errors import Location, MetadataError, did_you_mean
+from archway.errors import Location, MetadataError, UsageError, did_you_mean
 from archway.platforms import Platform, parse_platforms
 from archway.references import check_registry, check_repository, check_tag
 
 DEBIAN_PACKAGES = "debian-packages"
+DEBIAN_IMAGE = "debian:trixie-slim"
+"""What the setting rootfs may name on a machine that is no Debian."""
+PLACES = "the settings (pyproject.toml, invoke.yaml or INVOKE_ARCHWAY_…)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +42,13 @@ class Settings:
     def with_options(self, **options: str | None) -> Settings:
         """The same settings with the options of a task that were given.
 
-        :raises MetadataError: a value cannot stand in an image reference
+        :raises UsageError: a value cannot stand in an image reference
         """
         given = {name: value for name, value in options.items() if value}
-        return _checked(replace(self, **given), where="the command line") if given else self  # type: ignore[arg-type]
+        try:
+            return _checked(replace(self, **given), where="the command line")  # type: ignore[arg-type]
+        except MetadataError as wrong:
+            raise UsageError(wrong.what, hint=wrong.hint) from None
 
     @property
     def state(self) -> Path:
@@ -138,6 +144,13 @@ def read(root: Path) -> dict[str, str]:
                 where=root / "pyproject.toml",
                 hint=did_you_mean(name, values),
             )
+        if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            raise MetadataError(
+                f"[tool.archway] {key} is no text",
+                where=root / "pyproject.toml",
+                why=f"{value!r} may not be what was meant: 26.10 is the number 26.1",
+                hint='write it in quotes: "…"',
+            )
         values[name] = _text(value)
     return values
 
@@ -151,23 +164,33 @@ def load(root: Path, values: Mapping[str, object] | None = None) -> Settings:
 
     :raises MetadataError: a value is none that can be used
     """
-    texts = {name: _text(value).strip() for name, value in (values if values is not None else read(root)).items()}
+    given = values if values is not None else read(root)
+    if numbers := [name for name, value in given.items() if not isinstance(value, (str, list))]:
+        raise MetadataError(
+            f"the setting {numbers[0]} is no text", where=PLACES, hint=f'write it in quotes: "{given[numbers[0]]}"'
+        )
+    texts = {name: _text(value).strip() for name, value in given.items()}
     known = {f.name for f in fields(Settings) if not f.metadata}
     if unknown := sorted(texts.keys() - known):
-        raise MetadataError(
-            f"there is no setting {unknown[0]!r}", where="Invoke's configuration", hint=did_you_mean(unknown[0], known)
-        )
+        raise MetadataError(f"there is no setting {unknown[0]!r}", where=PLACES, hint=did_you_mean(unknown[0], known))
     platforms, images = texts.pop("platforms", ""), texts.pop("images", "")
     settings = Settings(root=root, **texts)  # type: ignore[arg-type]
     if platforms:
-        settings = replace(settings, platforms=parse_platforms(platforms, default=settings.platforms))
+        try:
+            settings = replace(settings, platforms=parse_platforms(platforms, default=settings.platforms))
+        except UsageError as wrong:
+            raise MetadataError(f"platforms: {wrong.what}", where=PLACES, hint=wrong.hint) from None
     if images:
         settings = replace(settings, images=tuple(filter(None, (glob.strip() for glob in images.split(",")))))
-    return _checked(settings, where=root / "pyproject.toml")
+    return _checked(settings, where=PLACES)
 
 
-def _checked(settings: Settings, *, where: Path | str) -> Settings:
+def _checked(settings: Settings, *, where: str) -> Settings:
     place = Location(where)
+    if not settings.rootfs:
+        raise MetadataError("the setting rootfs is empty", where=where, hint=f"{DEBIAN_PACKAGES}, or {DEBIAN_IMAGE}")
+    if wrong := [glob for glob in settings.images if glob.startswith("/") or ".." in Path(glob).parts]:
+        raise MetadataError(f"images: {wrong[0]!r} is not inside of the monorepo", where=where, hint="a relative path")
     check_registry(settings.registry, where=place)
     check_repository(settings.organization, where=place)
     check_tag(settings.release, where=place)

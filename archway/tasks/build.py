@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from archway.build import Building
+from archway.build import Building, Wishes
 from archway.platforms import Platform
 from archway.report import print_outcomes, print_plan
+from archway.selection import Selection
 from archway.tasks.common import SELECTION, Workplace, task
 
 
@@ -19,6 +20,7 @@ from archway.tasks.common import SELECTION, Workplace, task
         "dry-run": "print what would be built, how and why; build nothing",
         "json": "print the result (or the plan) as JSON",
         "no-cache": "build the images that are asked for anew, without BuildKit's cache",
+        "refresh": "build everything they stand on anew too, from today's packages (security updates)",
         "verbose": "show all that BuildKit says",
     },
 )
@@ -33,6 +35,7 @@ def build(
     dry_run: bool = False,
     json: bool = False,
     no_cache: bool = False,
+    refresh: bool = False,
     verbose: bool = False,
     registry: str = "",
     organization: str = "",
@@ -45,11 +48,12 @@ def build(
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     # A plan needs no engine: without one, this machine's platform counts, and nothing is known to be built.
     alone = dry_run and not place.engine.answers
-    steps = place.plan(
-        arch=arch, product=product, operator=operator, image=image, everything=all_, strategy=strategy,
-        build_platform=Platform.native() if alone else None,
-    )  # fmt: skip
-    building = Building(place.engine, place.settings, cache=not no_cache, same_strategy=bool(strategy), verbose=verbose)
+    selection = Selection(
+        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
+    )
+    steps = place.plan(selection, strategy=strategy, build_platform=Platform.native() if alone else None)
+    wishes = Wishes(cache=not no_cache, refresh=refresh, same_strategy=bool(strategy), verbose=verbose)
+    building = Building(engine=place.engine, settings=place.settings, wishes=wishes)
     if dry_run:
         print_plan(steps, steps if alone else building.due(steps), json=json)
     else:

@@ -6,7 +6,7 @@ import errno
 import functools
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,10 +20,10 @@ from invoke.tasks import task as invoke_task
 from archway import log
 from archway.catalog import Catalog
 from archway.engine import Engine
-from archway.errors import ArchwayError, NoSpaceError, UsageError
+from archway.errors import ArchwayError, MachineError, NoSpaceError, UsageError
 from archway.plan import Step, Strategy, make_plan
-from archway.platforms import Platform, parse_platforms
-from archway.selection import requests
+from archway.platforms import Platform
+from archway.selection import Selection
 from archway.settings import Settings, find_root, load, read
 
 SELECTION = {
@@ -54,17 +54,23 @@ def task(help: dict[str, str] | None = None, **options: Any) -> Callable[[Callab
                 log.error("interrupted; nothing half-done was kept")
                 raise Exit(code=130) from None
             except OSError as failed:
-                if failed.errno != errno.ENOSPC:
-                    raise
-                full = NoSpaceError("the disk is full", where=failed.filename, hint="free some room and run it again")
-                log.error(str(full))
-                raise Exit(code=full.exit_code) from None
+                told = _told(failed)
+                log.error(str(told))
+                raise Exit(code=told.exit_code) from None
 
         # Letters that Invoke picks by itself would change as options come and go.
         made: Task[Any] = invoke_task(help=help or {}, auto_shortflags=False, **options)(ended)
         return made
 
     return decorate
+
+
+def _told(failed: OSError) -> ArchwayError:
+    """A file that could not be read or written, as an error that says what to do."""
+    if failed.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpaceError("the disk is full", where=failed.filename, hint="free some room and run it again")
+    what = f"cannot be read or written: {failed.strerror or failed}"
+    return MachineError(what, where=failed.filename, hint="look at its owner and mode (sudo inv leaves files of root)")
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -101,29 +107,17 @@ class Workplace:
         return cls(settings=settings, catalog=Catalog(settings), engine=Engine())
 
     def plan(
-        self,
-        *,
-        arch: str,
-        product: Sequence[str],
-        operator: Sequence[str],
-        image: Sequence[str],
-        everything: bool,
-        strategy: str = "",
-        build_platform: Platform | None = None,
+        self, selection: Selection, *, strategy: str = "", build_platform: Platform | None = None
     ) -> tuple[Step, ...]:
         """The plan for what the options ask for.
 
+        :param build_platform: the machine's platform, where no engine can be asked
         :raises ArchwayError: an option or the metadata is wrong
         """
-        platforms = parse_platforms(arch, default=self.settings.platforms)
-        wanted = requests(self.catalog, products=product, operators=operator, images=image, everything=everything)
-        return make_plan(
-            self.catalog,
-            wanted,
-            platforms,
-            build_platform=build_platform or self.engine.platform,
-            strategy=parse_strategy(strategy),
-        )
+        wish = parse_strategy(strategy)
+        here = build_platform or self.engine.platform
+        wanted = selection.requests(self.catalog, native=here)
+        return make_plan(self.catalog, wanted, build_platform=here, strategy=wish)
 
 
 def parse_strategy(text: str) -> Strategy | None:

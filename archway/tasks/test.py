@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 
 from archway.report import print_smoke_results
+from archway.selection import Selection
 from archway.smoke import smoke_tests
 from archway.tasks.common import SELECTION, Workplace, task
 
@@ -35,5 +36,8 @@ def smoke(
     Example: inv test --product hive --arch amd64,arm64
     """
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
-    steps = place.plan(arch=arch, product=product, operator=operator, image=image, everything=all_)
+    selection = Selection(
+        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
+    )
+    steps = place.plan(selection)
     print_smoke_results(smoke_tests(place.engine, place.settings, steps), json=json)

@@ -6,6 +6,7 @@ from invoke.context import Context
 
 from archway.proof import prove_all
 from archway.report import print_reports
+from archway.selection import Selection
 from archway.tasks.common import SELECTION, Workplace, task
 
 
@@ -34,5 +35,8 @@ def verify(
     Example: inv verify --all
     """
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
-    steps = place.plan(arch=arch, product=product, operator=operator, image=image, everything=all_)
+    selection = Selection(
+        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
+    )
+    steps = place.plan(selection)
     print_reports(prove_all(place.engine, place.settings, steps), json=json)

@@ -16,7 +16,12 @@ from archway.errors import (
 from archway.failures import explain
 
 TAIL = """\
-#9 ERROR: process "/bin/sh -c make" did not complete successfully: exit code: {code}
+#8 [build 1/3] RUN wait
+#8 0.100 Connection refused, trying again
+#8 DONE 0.2s
+#9 [build 2/3] RUN make || echo "digest mismatch"
+#9 0.310 {said}
+#9 ERROR: process "/bin/sh -c make || echo digest mismatch" did not complete: exit code: {code}
 ------
  > [build 2/3] RUN make:
 0.310 {said}
@@ -26,7 +31,7 @@ Dockerfile:7
    6 |     COPY . .
    7 | >>> RUN make
 --------------------
-ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: exit code: {code}
+ERROR: failed to solve: process "/bin/sh -c make || echo digest mismatch" did not complete: exit code: {code}
 """
 
 
@@ -45,6 +50,7 @@ def explained(said: str, code: int = 1) -> ArchwayError:
         ("Temporary failure resolving 'deb.example.org'", 100, PackageSourceError),
         ("Could not transfer artifact a:b:1: repo.example.org: Unknown host", 1, PackageSourceError),
         ("PKIX path building failed: unable to find valid certification path", 1, PackageSourceError),
+        ("E: Failed to fetch x.deb  Hash Sum mismatch", 100, ChecksumError),
         ("exec /bin/sh: exec format error", 1, MachineError),
         ("qemu: uncaught target signal 11 (Segmentation fault) - core dumped", 139, BuildError),
     ],
@@ -84,6 +90,14 @@ def test_engine_that_goes_away_is_recognised(last: str) -> None:
 def test_refused_connection_of_a_step_is_not_the_engine() -> None:
     """A download that is refused inside of a step is a package registry out of reach, not a missing engine."""
     assert type(explained("curl: (7) Failed to connect to repo.example.org: Connection refused")) is PackageSourceError
+
+
+@pytest.mark.parametrize("reason", ["dial tcp: lookup r.example.org: no such host", "dial tcp 10.0.0.1: i/o timeout"])
+def test_base_image_out_of_reach_is_not_the_engine(reason: str) -> None:
+    """A registry of images that cannot be reached is a package source out of reach, and the engine is fine."""
+    last = f"ERROR: failed to solve: debian:trixie-slim: failed to resolve source metadata: {reason}"
+
+    assert type(explain("app", [last], dockerfile="Dockerfile", log="x.log")) is PackageSourceError
 
 
 def test_build_that_says_nothing() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from archway.engine import LocalImage
 from archway.errors import UsageError
-from archway.labels import Revision, labels
+from archway.labels import Parent, Revision, labels, recorded_parents
 from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.references import Reference
-from archway.selection import requests
+from archway.selection import Selection
 from tests.monorepo import Monorepo
 
 ARM64 = Platform.parse("arm64")
@@ -58,7 +58,7 @@ def test_source_date_epoch_wins(checkout: Path, monkeypatch: pytest.MonkeyPatch)
     assert Revision.read(checkout, source="").epoch == 1_700_000_000
 
 
-@pytest.mark.parametrize("value", ["yesterday", "-1", "1.5", "٣"])
+@pytest.mark.parametrize("value", ["yesterday", "-1", "1.5", "٣", "99999999999999"])
 def test_source_date_epoch_must_be_a_number(checkout: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """Anything else than a number of seconds is refused."""
     monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
@@ -89,14 +89,11 @@ def test_labels_of_an_image(monorepo: Monorepo) -> None:
     monorepo.image("base", "FROM scratch\n")
     monorepo.image("products/app", "FROM base\n", releases='[[release]]\nversion = "1+2"\n')
     catalog = monorepo.catalog
-    steps = make_plan(catalog, requests(catalog, products=["app"]), [ARM64], build_platform=ARM64)
-    base = LocalImage(platform=ARM64, labels={}, repo_digest="sha256:2")
+    wanted = Selection(products=("app",), arch="arm64").requests(catalog, native=ARM64)
+    base, app = make_plan(catalog, wanted, build_platform=ARM64)
+    parent = Parent(reference=Reference(repository="r/base", tag="1"), digest="sha256:2")
 
-    found = labels(
-        steps[-1],
-        Revision(commit="abc", epoch=1_700_000_000, source=""),
-        (Reference(repository="r/base", tag="1"), base),
-    )
+    found = labels(app, Revision(commit="abc", epoch=1_700_000_000, source=""), {base.target: parent})
 
     assert found["org.opencontainers.image.title"] == "app"
     assert found["org.opencontainers.image.version"] == "1+2"
@@ -105,3 +102,5 @@ def test_labels_of_an_image(monorepo: Monorepo) -> None:
     assert found["org.opencontainers.image.base.name"] == "r/base:1"
     assert found["org.opencontainers.image.base.digest"] == "sha256:2"
     assert "org.opencontainers.image.source" not in found
+    image = LocalImage(platform=ARM64, labels=found, repo_digest=None)
+    assert recorded_parents(image) == {"base 1 arm64": "sha256:2"}

@@ -123,6 +123,16 @@ def test_repeated_versions_and_two_defaults_are_refused(tmp_path: Path) -> None:
     assert "both 1 and 1 are the default" in text
 
 
+@pytest.mark.parametrize(
+    "name", ["TARGETARCH", "BUILDPLATFORM", "TARGET_DEBIAN", "BUILDKIT_SYNTAX", "SOURCE_DATE_EPOCH"]
+)
+def test_arguments_of_the_build_itself_are_refused(tmp_path: Path, name: str) -> None:
+    """A release cannot say that every platform is amd64."""
+    text = complaint(tmp_path, dedent(GOOD) + f'{name} = "amd64"\n')
+
+    assert f"{name} is set by the build itself" in text
+
+
 def test_reason_of_an_exception_is_required(tmp_path: Path) -> None:
     """An exception of verify without a reason is refused."""
     text = complaint(tmp_path, dedent(GOOD) + '[[verify.allow]]\npath = "/x"\nreason = " "\n')

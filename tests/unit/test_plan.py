@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from typing import Any
+
 import pytest
 
+from archway.catalog import Catalog
 from archway.errors import MachineError, MetadataError, UsageError
 from archway.plan import Step, Strategy, make_plan
 from archway.platforms import Platform
-from archway.selection import requests
+from archway.selection import Request, Selection
 from tests.monorepo import Monorepo
 
 AMD64 = Platform.parse("amd64")
@@ -22,8 +26,9 @@ def plan(
     strategy: Strategy | None = None,
 ) -> dict[str, Step]:
     catalog = monorepo.catalog
-    wanted = requests(catalog, products=[product])
-    steps = make_plan(catalog, wanted, platforms or (ARM64,), build_platform=here, strategy=strategy)
+    arch = ",".join(platform.tag for platform in platforms or (ARM64,))
+    wanted = Selection(products=(product,), arch=arch).requests(catalog, native=here)
+    steps = make_plan(catalog, wanted, build_platform=here, strategy=strategy)
     return {str(step.target): step for step in steps}
 
 
@@ -44,6 +49,46 @@ def chain(monorepo: Monorepo) -> Monorepo:
 def test_parents_come_first(chain: Monorepo) -> None:
     """What a target stands on is planned before it, builder images for the machine's platform."""
     assert list(plan(chain, "app")) == ["bootstrap 1 amd64", "base 1 arm64", "app 1 arm64"]
+
+
+@pytest.mark.parametrize("images", list(permutations(["app", "base", "bootstrap"])), ids=",".join)
+def test_parents_come_first_however_they_are_asked_for(chain: Monorepo, images: tuple[str, ...]) -> None:
+    """A wanted image that another wanted one stands on is built before it, in whatever order they are named."""
+    catalog = chain.catalog
+    wanted = Selection(images=images, arch="arm64").requests(catalog, native=AMD64)
+
+    steps = make_plan(catalog, wanted, build_platform=AMD64)
+
+    order = [step.target for step in steps]
+    for step in steps:
+        assert all(order.index(parent) < order.index(step.target) for parent in step.all_parents)
+
+
+def test_all_platforms_are_those_of_each_image(monorepo: Monorepo) -> None:
+    """--arch all is what each image is made for: one without arm64 does not stop the others."""
+    monorepo.image("products/one", "FROM scratch\n", 'platforms = ["linux/amd64"]\n')
+    monorepo.image("products/two", "FROM scratch\n")
+    catalog = monorepo.catalog
+
+    found = Selection(everything=True, arch="all").requests(catalog, native=AMD64)
+
+    assert [request.platforms for request in found] == [(AMD64,), (AMD64, ARM64)]
+
+
+def test_native_is_the_engines_platform(chain: Monorepo) -> None:
+    """--arch native means the platform that the engine runs, which may be on another machine."""
+    (found,) = Selection(products=("app",), arch="native").requests(chain.catalog, native=ARM64)
+
+    assert found.platforms == (ARM64,)
+
+
+def test_onbuild_is_refused(monorepo: Monorepo) -> None:
+    """ONBUILD in an image of the monorepo would be missing in the plans of what stands on it, and is refused."""
+    monorepo.image("base", "FROM scratch\nONBUILD COPY x /\n")
+    monorepo.image("products/app", "FROM base\n")
+
+    with pytest.raises(MetadataError, match="base/Dockerfile:2: ONBUILD"):
+        plan(monorepo, "app")
 
 
 def test_no_foreign_run_is_cross(chain: Monorepo) -> None:
@@ -212,6 +257,10 @@ def test_input_digest_sees_the_executable_bit_and_not_times(chain: Monorepo) -> 
     assert before != digest(chain)
 
 
+def requests(catalog: Catalog, **options: Any) -> tuple[Request, ...]:
+    return Selection(**options).requests(catalog, native=AMD64)
+
+
 def test_nothing_asked_for_is_an_error(chain: Monorepo) -> None:
     """A command without a selection explains itself."""
     with pytest.raises(UsageError, match="nothing to do") as caught:
@@ -228,7 +277,7 @@ def test_all_leaves_builder_images_out(chain: Monorepo) -> None:
 
 def test_selection_takes_commas_versions_and_repetitions(chain: Monorepo) -> None:
     """--product app,app=1 --image base asks for two targets."""
-    found = requests(chain.catalog, products=["app,app=1"], images=["base"])
+    found = requests(chain.catalog, products=("app,app=1",), images=("base",))
 
     assert [request.image.name for request in found] == ["app", "base"]
 
@@ -240,7 +289,7 @@ def test_selection_takes_commas_versions_and_repetitions(chain: Monorepo) -> Non
 def test_unknown_products_and_versions(chain: Monorepo, word: str, message: str) -> None:
     """A product or version that does not exist is told with what there is."""
     with pytest.raises(UsageError, match=message):
-        requests(chain.catalog, products=[word])
+        requests(chain.catalog, products=(word,))
 
 
 def test_product_and_operator_of_one_name(monorepo: Monorepo) -> None:
@@ -248,7 +297,7 @@ def test_product_and_operator_of_one_name(monorepo: Monorepo) -> None:
     monorepo.image("products/kafka", "FROM scratch\n")
     monorepo.image("operators/kafka", "FROM scratch\n")
 
-    found = requests(monorepo.catalog, products=["kafka"], operators=["kafka"])
+    found = requests(monorepo.catalog, products=("kafka",), operators=("kafka",))
 
     assert [request.image.name for request in found] == ["kafka", "kafka-operator"]
 
@@ -260,6 +309,36 @@ def test_two_folders_of_one_name_are_refused(monorepo: Monorepo) -> None:
 
     with pytest.raises(MetadataError, match="two images have the name 'kafka'"):
         _ = monorepo.catalog
+
+
+def test_any_image_is_found_by_its_name(monorepo: Monorepo) -> None:
+    """--image takes products and operators too, by the names that plans and messages show."""
+    monorepo.image("products/kafka", "FROM scratch\n")
+    monorepo.image("operators/kafka", "FROM scratch\n")
+
+    found = requests(monorepo.catalog, images=("kafka,kafka-operator",))
+
+    assert [request.image.name for request in found] == ["kafka", "kafka-operator"]
+
+
+def test_other_folders_with_a_dockerfile_stop_nobody(chain: Monorepo) -> None:
+    """A Dockerfile without image.toml, or in a hidden folder, is no image; asking for it tells what is missing."""
+    chain.write(".devcontainer/Dockerfile", "FROM scratch\n")
+    chain.write(".hidden/image.toml", "")
+    chain.write("Docs/Dockerfile", "FROM scratch\n")
+
+    assert plan(chain, "app")
+    with pytest.raises(MetadataError, match=r"Docs/image\.toml: there is no image\.toml"):
+        chain.catalog.image("Docs")
+
+
+def test_too_long_tags_are_refused(monorepo: Monorepo) -> None:
+    """Version and release together must fit into a tag."""
+    monorepo.image("products/app", "FROM scratch\n", releases=f'[[release]]\nversion = "{"1" * 100}"\n')
+    monorepo.write("pyproject.toml", f'[tool.archway]\nrelease = "{"2" * 100}"\n')
+
+    with pytest.raises(MetadataError, match="cannot be a tag"):
+        plan(monorepo, "app")
 
 
 def test_somebody_elses_broken_image_is_not_read(chain: Monorepo) -> None:

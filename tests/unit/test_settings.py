@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archway.errors import ArchwayError, MetadataError
+from archway.errors import ArchwayError, MetadataError, UsageError
 from archway.platforms import Platform
 from archway.settings import find_root, load, read
 
@@ -61,6 +61,11 @@ def test_options_override_all(tmp_path: Path) -> None:
         ('organization = "Acme"', "repository"),
         ('release = "a b"', "tag"),
         ('platforms = ["linux/armm"]', "no platform"),
+        ("release = 26.10", "26.10 is the number 26.1"),
+        ("ca = true", "ca is no text"),
+        ('rootfs = ""', "rootfs is empty"),
+        ('images = ["/etc/*"]', "not inside of the monorepo"),
+        ('images = ["../*"]', "not inside of the monorepo"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, table: str, words: str) -> None:
@@ -69,6 +74,20 @@ def test_wrong_settings_are_refused(tmp_path: Path, table: str, words: str) -> N
         load(write(tmp_path, f"[tool.archway]\n{table}\n"))
 
     assert words in str(caught.value)
+
+
+def test_numbers_of_invokes_configuration_are_refused(tmp_path: Path) -> None:
+    """A YAML number would lose its zeros, as a TOML number would."""
+    root = write(tmp_path, "[tool.archway]\n")
+
+    with pytest.raises(MetadataError, match="release is no text"):
+        load(root, read(root) | {"release": 26.1})
+
+
+def test_wrong_options_are_usage_errors(tmp_path: Path) -> None:
+    """An option that cannot stand in a name is the command line's fault, not the repository's."""
+    with pytest.raises(UsageError, match="no registry"):
+        load(write(tmp_path, "[tool.archway]\n")).with_options(registry="x")
 
 
 def test_root_is_found_from_a_folder_below(tmp_path: Path) -> None:
