@@ -7,6 +7,7 @@ named with the word that another community uses (``x86_64``, ``amd64``, ``x64``)
 from __future__ import annotations
 
 import platform as host
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -103,11 +104,11 @@ Platform._by_word = {
 
 
 def parse_platforms(
-    text: str, *, default: tuple[Platform, ...], native: Platform | None = None
+    text: str, *, default: tuple[Platform, ...], native: Callable[[], Platform] | None = None
 ) -> tuple[Platform, ...]:
     """Read the value of ``--arch``: names with commas, ``native``, or ``all`` for ``default``, in their order.
 
-    :param native: what ``native`` means, if not this machine's platform (an engine may run elsewhere)
+    :param native: asked for what ``native`` means, if that is not this machine's platform (an engine may be elsewhere)
     :raises UsageError: a word is no platform, or there is none
     """
     found: list[Platform] = []
@@ -116,7 +117,7 @@ def parse_platforms(
             case "all":
                 found += default
             case "native":
-                found.append(native or Platform.native())
+                found.append(native() if native else Platform.native())
             case _:
                 found.append(Platform.parse(word))
     if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from archway.catalog import Catalog, Image
@@ -30,9 +30,10 @@ class Selection:
     everything: bool = False
     arch: str = "native"
 
-    def requests(self, catalog: Catalog, *, native: Platform) -> tuple[Request, ...]:
+    def requests(self, catalog: Catalog, *, native: Callable[[], Platform]) -> tuple[Request, ...]:
         """What is asked for. Without a version it is the default release; ``all`` are the platforms of each image.
 
+        :param native: asked for the engine's platform, when that is needed and the rest is right
         :raises UsageError: an image, version or platform does not exist, or nothing is asked for
         """
         found = {}

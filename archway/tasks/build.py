@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from archway.build import Building, Wishes
-from archway.platforms import Platform
-from archway.report import print_outcomes, print_plan
-from archway.selection import Selection
-from archway.tasks.common import SELECTION, Workplace, task
+from archway.tasks.common import SELECTION, task
 
 
 @task(
@@ -45,6 +41,13 @@ def build(
 
     Example: inv build --product hive --arch amd64,arm64
     """
+    from archway.build import Building
+    from archway.due import Wishes
+    from archway.platforms import Platform
+    from archway.report import print_outcomes, print_plan
+    from archway.selection import Selection
+    from archway.tasks.workplace import Workplace
+
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     # A plan needs no engine: without one, this machine's platform counts, and nothing is known to be built.
     alone = dry_run and not place.engine.answers

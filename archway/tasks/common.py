@@ -1,4 +1,8 @@
-"""What the tasks share: their options, and how an error ends a command."""
+"""What the tasks share: their options, and how an error ends a command.
+
+The modules of tasks import what they call when they run, because Invoke imports them all to list them, and a list shall
+not take a second.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,15 @@ import functools
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from archway import log
-from archway.catalog import Catalog
-from archway.engine import Engine
 from archway.errors import ArchwayError, MachineError, NoSpaceError, UsageError
-from archway.plan import Step, Strategy, make_plan
-from archway.platforms import Platform
-from archway.selection import Selection
-from archway.settings import Settings, find_root, load, read
 
 SELECTION = {
     "product": "a product, NAME or NAME=VERSION; several with commas or by repeating the option",
@@ -87,45 +82,3 @@ def refuse_option_as_value(options: dict[str, Any]) -> None:
             if isinstance(text, str) and text.startswith("-"):
                 shown = name.rstrip("_").replace("_", "-")
                 raise UsageError(f"--{shown} has no value, but {text!r} follows it", hint="for help: inv --help TASK")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """The monorepo that a task works in."""
-
-    settings: Settings
-    catalog: Catalog
-    engine: Engine
-
-    @classmethod
-    def of(cls, context: Context, **options: str | None) -> Workplace:
-        """:raises MetadataError: the settings are wrong, or this is no monorepo"""
-        root = find_root(Path.cwd())
-        # Invoke's configuration has these values already, but read before an error could be told.
-        values = read(root) | dict(context.config.get("archway", {}))
-        settings = load(root, values).with_options(**options)
-        return cls(settings=settings, catalog=Catalog(settings), engine=Engine())
-
-    def plan(
-        self, selection: Selection, *, strategy: str = "", build_platform: Platform | None = None
-    ) -> tuple[Step, ...]:
-        """The plan for what the options ask for.
-
-        :param build_platform: the machine's platform, where no engine can be asked
-        :raises ArchwayError: an option or the metadata is wrong
-        """
-        wish = parse_strategy(strategy)
-        here = build_platform or self.engine.platform
-        wanted = selection.requests(self.catalog, native=here)
-        return make_plan(self.catalog, wanted, build_platform=here, strategy=wish)
-
-
-def parse_strategy(text: str) -> Strategy | None:
-    """The value of ``--strategy``; an empty one leaves the choice to the plan.
-
-    :raises UsageError: there is no such strategy
-    """
-    try:
-        return Strategy(text) if text else None
-    except ValueError:
-        raise UsageError(f"there is no strategy {text!r}", hint=f"there is: {', '.join(Strategy)}") from None

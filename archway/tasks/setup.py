@@ -5,8 +5,7 @@ from __future__ import annotations
 from invoke.context import Context
 
 from archway.errors import UsageError
-from archway.machine import setup as machine
-from archway.tasks.common import Workplace, task
+from archway.tasks.common import task
 
 
 @task(
@@ -21,6 +20,9 @@ def setup(context: Context, check: bool = False, dry_run: bool = False, json: bo
 
     What is there already is left as it is. Example: inv setup --check
     """
+    from archway.machine import setup as machine
+    from archway.tasks.workplace import Workplace
+
     if json and not check:
         raise UsageError("--json goes with --check", hint="run: inv setup --check --json")
     settings = Workplace.of(context).settings

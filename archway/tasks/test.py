@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from archway.report import print_smoke_results
-from archway.selection import Selection
-from archway.smoke import smoke_tests
-from archway.tasks.common import SELECTION, Workplace, task
+from archway.tasks.common import SELECTION, task
 
 
 @task(
@@ -35,6 +32,11 @@ def smoke(
 
     Example: inv test --product hive --arch amd64,arm64
     """
+    from archway.report import print_smoke_results
+    from archway.selection import Selection
+    from archway.smoke import smoke_tests
+    from archway.tasks.workplace import Workplace
+
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     selection = Selection(
         products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch

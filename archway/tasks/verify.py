@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from archway.proof import prove_all
-from archway.report import print_reports
-from archway.selection import Selection
-from archway.tasks.common import SELECTION, Workplace, task
+from archway.tasks.common import SELECTION, task
 
 
 @task(
@@ -34,6 +31,11 @@ def verify(
 
     Example: inv verify --all
     """
+    from archway.proof import prove_all
+    from archway.report import print_reports
+    from archway.selection import Selection
+    from archway.tasks.workplace import Workplace
+
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     selection = Selection(
         products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch

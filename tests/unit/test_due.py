@@ -56,7 +56,7 @@ def store(monorepo: Monorepo) -> Store:
     monorepo.image("java", "FROM base\n")
     monorepo.image("products/app", "FROM java\n")
     catalog = monorepo.catalog
-    wanted = Selection(products=("app",)).requests(catalog, native=AMD64)
+    wanted = Selection(products=("app",)).requests(catalog, native=lambda: AMD64)
     store = Store(make_plan(catalog, wanted, build_platform=AMD64))
     for name in ("base", "java", "app"):
         store.build(name)

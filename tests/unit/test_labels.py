@@ -89,7 +89,7 @@ def test_labels_of_an_image(monorepo: Monorepo) -> None:
     monorepo.image("base", "FROM scratch\n")
     monorepo.image("products/app", "FROM base\n", releases='[[release]]\nversion = "1+2"\n')
     catalog = monorepo.catalog
-    wanted = Selection(products=("app",), arch="arm64").requests(catalog, native=ARM64)
+    wanted = Selection(products=("app",), arch="arm64").requests(catalog, native=lambda: ARM64)
     base, app = make_plan(catalog, wanted, build_platform=ARM64)
     parent = Parent(reference=Reference(repository="r/base", tag="1"), digest="sha256:2")
 

@@ -27,7 +27,7 @@ def plan(
 ) -> dict[str, Step]:
     catalog = monorepo.catalog
     arch = ",".join(platform.tag for platform in platforms or (ARM64,))
-    wanted = Selection(products=(product,), arch=arch).requests(catalog, native=here)
+    wanted = Selection(products=(product,), arch=arch).requests(catalog, native=lambda: here)
     steps = make_plan(catalog, wanted, build_platform=here, strategy=strategy)
     return {str(step.target): step for step in steps}
 
@@ -55,7 +55,7 @@ def test_parents_come_first(chain: Monorepo) -> None:
 def test_parents_come_first_however_they_are_asked_for(chain: Monorepo, images: tuple[str, ...]) -> None:
     """A wanted image that another wanted one stands on is built before it, in whatever order they are named."""
     catalog = chain.catalog
-    wanted = Selection(images=images, arch="arm64").requests(catalog, native=AMD64)
+    wanted = Selection(images=images, arch="arm64").requests(catalog, native=lambda: AMD64)
 
     steps = make_plan(catalog, wanted, build_platform=AMD64)
 
@@ -70,14 +70,14 @@ def test_all_platforms_are_those_of_each_image(monorepo: Monorepo) -> None:
     monorepo.image("products/two", "FROM scratch\n")
     catalog = monorepo.catalog
 
-    found = Selection(everything=True, arch="all").requests(catalog, native=AMD64)
+    found = Selection(everything=True, arch="all").requests(catalog, native=lambda: AMD64)
 
     assert [request.platforms for request in found] == [(AMD64,), (AMD64, ARM64)]
 
 
 def test_native_is_the_engines_platform(chain: Monorepo) -> None:
     """--arch native means the platform that the engine runs, which may be on another machine."""
-    (found,) = Selection(products=("app",), arch="native").requests(chain.catalog, native=ARM64)
+    (found,) = Selection(products=("app",), arch="native").requests(chain.catalog, native=lambda: ARM64)
 
     assert found.platforms == (ARM64,)
 
@@ -258,7 +258,7 @@ def test_input_digest_sees_the_executable_bit_and_not_times(chain: Monorepo) -> 
 
 
 def requests(catalog: Catalog, **options: Any) -> tuple[Request, ...]:
-    return Selection(**options).requests(catalog, native=AMD64)
+    return Selection(**options).requests(catalog, native=lambda: AMD64)
 
 
 def test_nothing_asked_for_is_an_error(chain: Monorepo) -> None:
