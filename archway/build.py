@@ -14,10 +14,10 @@ from archway.engine import BuildFailedError, BuildOrder, Engine
 from archway.errors import VerifyError
 from archway.failures import explain
 from archway.labels import Parent, Revision, labels
-from archway.plan import ROOTFS, Step, Target
 from archway.platforms import Platform
 from archway.proof import prove
 from archway.settings import Settings
+from archway.targets import ROOTFS, Step, Target
 from archway.verify import Report
 
 

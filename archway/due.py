@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from archway.engine import LocalImage
 from archway.labels import INPUT_DIGEST, REVISION, STRATEGY, recorded_parents
-from archway.plan import Step, Target
+from archway.targets import Step, Target
 
 Images = Mapping[Target, LocalImage | None]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from archway.engine import LocalImage
 from archway.errors import MachineError, UsageError
-from archway.plan import Step, Target
 from archway.process import run
 from archway.references import Reference
+from archway.targets import Step, Target
 
 OCI = "org.opencontainers.image."
 REVISION = f"{OCI}revision"

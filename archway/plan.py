@@ -8,11 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from archway.catalog import Catalog, Image
-from archway.dockerfile import ImageUse, Line, Resolution, resolve
+from archway.dockerfile import ImageUse, Line, Resolution, resolve, split_stages
 from archway.errors import Location, MachineError, MetadataError, UsageError
 from archway.inputs import context_digest, platform_words
 from archway.metadata import Release
@@ -20,60 +18,7 @@ from archway.platforms import Platform
 from archway.references import Reference, member
 from archway.selection import Request
 from archway.settings import Settings
-
-ROOTFS = "rootfs"
-"""The image name that stands for the first root file system; archway provides it (:mod:`archway.bootstrap`)."""
-
-
-class Strategy(StrEnum):
-    """How a target is built on this machine."""
-
-    NATIVE = "native"
-    CROSS = "cross"
-    EMULATED = "emulated"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
-    """One release of an image for one platform: the unit that is planned, built, verified and tested."""
-
-    image: str
-    version: str
-    platform: Platform
-
-    def __str__(self) -> str:
-        return f"{self.image} {self.version} {self.platform.tag}"
-
-    @property
-    def slug(self) -> str:
-        """The target as a file name."""
-        return f"{self.image}-{self.version}-{self.platform.tag}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A target with all that its build needs."""
-
-    target: Target
-    image: Image
-    release: Release
-    reference: Reference
-    strategy: Strategy
-    foreign_runs: tuple[Line, ...]
-    parents: Mapping[str, tuple[Target, ...]]
-    """The targets that it stands on, by the name that the Dockerfile gives them; several where it uses one image for
-    the target's platform and for the machine's."""
-    base: Target | None
-    """The target that its final stage starts from."""
-    rootfs: frozenset[Platform]
-    """The platforms for which it needs the first root file system."""
-    arguments: Mapping[str, str]
-    input_digest: str
-    requested: bool
-
-    @property
-    def all_parents(self) -> tuple[Target, ...]:
-        return tuple(target for targets in self.parents.values() for target in targets)
+from archway.targets import ROOTFS, Step, Strategy, Target
 
 
 def make_plan(
@@ -170,6 +115,7 @@ class _Planner:
             build=self.build_platform,
         )
         self._refuse_onbuild(image, found)
+        self._refuse_hidden_stages(image, found)
         self._check_arguments(image, release, found)
         self._check_uses(image, release, found)
         parents = {
@@ -245,6 +191,18 @@ class _Planner:
                 why="what it does to the images that stand on this one would be missing in their plans",
                 hint="write its instruction into their Dockerfiles",
             )
+
+    def _refuse_hidden_stages(self, image: Image, found: Resolution) -> None:
+        """What is handed over by a name takes the place of a stage of that name, and its instructions are lost."""
+        ours = {use.name for use in found.images if use.name == ROOTFS or use.name in self.catalog}
+        for stage in split_stages(image.dockerfile):
+            if stage.name in ours:
+                raise MetadataError(
+                    f"the stage {stage.name} is called like the image that it hides",
+                    where=Location(image.shown(image.dockerfile_path), stage.line),
+                    why="BuildKit would take the image for the stage, and skip the stage's instructions",
+                    hint="call the stage otherwise",
+                )
 
     def _check_arguments(self, image: Image, release: Release, found: Resolution) -> None:
         for name in release.args:

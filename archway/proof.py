@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from archway import log
 from archway.engine import Engine
 from archway.errors import MachineError
-from archway.plan import Step
 from archway.settings import Settings
+from archway.targets import Step
 from archway.verify import Allowed, Report, check_archive
 
 

@@ -1,16 +1,9 @@
-"""Reading Dockerfiles: :mod:`syntax` gives their instructions, :mod:`stages` what a build of them needs."""
+"""Reading Dockerfiles: :mod:`syntax` gives their instructions, :mod:`resolver` what a build of them needs."""
 
 from archway.dockerfile.instructions import Heredoc, Instruction
+from archway.dockerfile.resolver import resolve
 from archway.dockerfile.scope import global_arguments
-from archway.dockerfile.stages import (
-    ImageUse,
-    Line,
-    Resolution,
-    ResolvedStage,
-    Stage,
-    resolve,
-    split_stages,
-)
+from archway.dockerfile.stages import ImageUse, Line, Resolution, ResolvedStage, Stage, split_stages
 from archway.dockerfile.syntax import Dockerfile, parse
 
 __all__ = [

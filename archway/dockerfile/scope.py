@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from archway.dockerfile.instructions import Instruction
 from archway.dockerfile.syntax import Dockerfile, FirstMistakes
 from archway.dockerfile.words import Expanded, WordError, expand
 from archway.errors import UsageError, did_you_mean
 from archway.platforms import Platform
+
+_HIDES = "the default of {} wins over the platform that BuildKit builds for"
 
 
 def global_arguments(dockerfile: Dockerfile) -> tuple[Instruction, ...]:
@@ -36,34 +38,63 @@ class GlobalScope:
         self._dockerfile = dockerfile
         self._mistakes = mistakes
         self._values = {name: arguments.get(name, value) for name, value in _automatic(target, build).items()}
+        self._automatic = frozenset(self._values)
+        given: set[str] = set()
         for instruction in global_arguments(dockerfile):
             for name, default in instruction.assignments:
+                self._check_global(name, default, instruction.line, given)
                 if name in arguments:
                     self._values[name] = arguments[name]
                 elif default is not None and (found := self.expand(default, instruction.line)):
                     self._values[name] = found.text
+                if default is not None:
+                    given.add(name)
+
+    def check_stage(self, instructions: Iterable[Instruction]) -> None:
+        """Note the ARGs of a stage, also those in ONBUILD, whose default hides what BuildKit says of the platform."""
+        for instruction in instructions:
+            found = instruction.trigger or instruction
+            for name, default in found.assignments if found.keyword == "ARG" else ():
+                if name in self._automatic and default is not None:
+                    self._mistake(_HIDES.format(name), found.line, f"write ARG {name}, without a default")
+
+    def _check_global(self, name: str, default: str | None, line: int, given: Container[str]) -> None:
+        """Note what means something else to each BuildKit, or is never meant: all of it was tried, with 0.13."""
+        remove = "remove this line: BuildKit sets it by itself"
+        if name in self._automatic:
+            empties = "ARG {} without a default, before the first FROM, makes it empty in BuildKit up to 0.14"
+            self._mistake((empties if default is None else _HIDES).format(name), line, remove)
+        elif default is None and name in given:
+            what = f"ARG {name[:80]} without a default, after one with: BuildKit 0.13 makes it empty, newer ones do not"
+            self._mistake(what, line, "remove this line: the default stays")
+
+    def _mistake(self, what: str, line: int, hint: str = "") -> None:
+        self._mistakes.add(what, where=self._dockerfile.at(line), hint=hint)
 
     def expand(self, word: str, line: int) -> Expanded | None:
         """The meaning of ``word``; nothing where it has none, which is noted as a mistake."""
         try:
             return expand(word, self._values, escape=self._dockerfile.escape)
         except WordError as error:
-            self._mistakes.add(f"{word[:80]} has no meaning: {error}", where=self._dockerfile.at(line))
+            self._mistake(f"{word[:80]} has no meaning: {error}", line)
             return None
 
-    def platform(self, word: str, line: int) -> Platform | None:
-        """The platform that ``--platform`` means; nothing where it means none, which is noted as a mistake."""
-        if not (found := self.expand(word, line)):
+    def platform_word(self, word: str, line: int) -> Expanded | None:
+        """The meaning of a ``--platform``. It must have one even where the stage is not needed: BuildKit wants it."""
+        found = self.expand(word, line)
+        if found and not found.text:
+            self._mistake(f"--platform={word[:80]} is empty", line, self.advice(found))
             return None
+        return found
+
+    def platform(self, found: Expanded, line: int) -> Platform | None:
+        """The platform of that name; nothing where archway knows none, which is noted as a mistake."""
         try:
             return Platform.parse(found.text)
         except UsageError as error:
-            what, hint = f"{found.text[:80]!r} is no platform that archway knows", error.hint
-        if not found.text:
-            what, hint = f"--platform={word[:80]} is empty", ""
-        hints = "\n".join(filter(None, (self.advice(found), hint)))
-        self._mistakes.add(what, where=self._dockerfile.at(line), hint=hints)
-        return None
+            hint = "\n".join(filter(None, (self.advice(found), error.hint)))
+            self._mistake(f"{found.text[:80]!r} is no platform that archway knows", line, hint)
+            return None
 
     def advice(self, found: Expanded) -> str:
         """What to do about the variables of a word that came out wrong."""

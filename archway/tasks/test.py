@@ -42,4 +42,4 @@ def smoke(
         products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
     )
     steps = place.plan(selection)
-    print_smoke_results(smoke_tests(place.engine, place.settings, steps), json=json)
+    print_smoke_results(smoke_tests(place.engine, place.settings, steps, everything=all_), json=json)

@@ -10,10 +10,11 @@ from invoke.context import Context
 from archway.catalog import Catalog
 from archway.engine import Engine
 from archway.errors import UsageError
-from archway.plan import Step, Strategy, make_plan
+from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.selection import Selection
 from archway.settings import Settings, find_root, load, read
+from archway.targets import Step, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,10 +19,22 @@ from typing import BinaryIO
 from archway.errors import VerifyError
 from archway.verify.documents import Config, DockerManifest, IndexOrManifest, Model, parse
 from archway.verify.streams import GZIP, checked, unpack
-from archway.verify.tar import SYMLINK, Budget, FileSource, Limits, Stream, cut_short, members, normal_path, printable
+from archway.verify.tar import (
+    SYMLINK,
+    Budget,
+    FileSource,
+    Limits,
+    Stream,
+    cut_short,
+    members,
+    normal_path,
+    printable,
+    weight,
+)
 
 _PIECE = 1 << 16
 _DOCUMENT_LIMIT = 4 << 20
+_DOCUMENT_WEIGHT = 8  # so many times its size a document counts, as names: what is read of it takes more room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +131,7 @@ class Archive:
         places: dict[str, tuple[int, int] | str] = {}
         for member in members(FileSource(self._file, where=self.where)):
             path = normal_path(member.path, self.where)
-            self.budget.spend(entries=1, names=len(path))
+            self.budget.spend(entries=1, names=weight(path) + weight(member.link))
             if member.is_file:
                 places[path] = (member.offset, member.size)
             elif member.link:
@@ -140,6 +152,7 @@ class Archive:
         where = f"{self.where}: {printable(path)}"
         if self._place(path)[1] > _DOCUMENT_LIMIT:
             raise VerifyError("this is no JSON document", where=where, why=f"it is larger than {_DOCUMENT_LIMIT} bytes")
+        self.budget.spend(names=self._place(path)[1] * _DOCUMENT_WEIGHT)  # one may be named for a thousand platforms
         return parse(kind, b"".join(checked(self.pieces(path), digest, where)), where)
 
     def _oci_images(self) -> Iterator[Image]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from archway.verify.tar import Limits, printable
 CONFIG_PLATFORM = "config-platform"
 ELF_MACHINE = "elf-machine"
 ELF_TRUNCATED = "elf-truncated"
+EMPTY = "empty"
 LINK_LOST = "link-lost"
 
 
@@ -130,6 +132,7 @@ def check_archive(
         files = elf_files = size = 0
         for image in wanted:
             findings += _check_config(image, platform)
+            before = files
             for file in flatten(image.layers, archive.budget):
                 files += 1
                 size += file.size
@@ -139,6 +142,8 @@ def check_archive(
                         used[exception] += 1
                     else:
                         findings.append(finding)
+            if files == before:
+                findings.append(Finding(rule=EMPTY, path="", found="no file", expected="files to prove", layer=""))
         return Report(
             name=name or printable(archive.where), platform=platform, findings=tuple(findings), elf_files=elf_files,
             files=files, size=size, used=tuple(used.items()), unused=tuple(it for it in allow if it not in used),
@@ -153,7 +158,7 @@ def check_file(file: File, platform: Platform) -> Iterator[Finding]:
     """
     header = elf.read_header(file.head)
     if file.lost:
-        yield _at(file, LINK_LOST, f"a hard link to {printable(file.lost)}, which no layer holds", "a file")
+        yield _at(file, LINK_LOST, f"a hard link to {printable(file.lost)}, which cannot be followed", "a file")
     elif isinstance(header, elf.CutShort):
         yield _at(file, ELF_TRUNCATED, str(header), elf.expected(platform))
     elif header and not elf.fits(header, platform):
@@ -161,9 +166,9 @@ def check_file(file: File, platform: Platform) -> Iterator[Finding]:
 
 
 def _at(file: File, rule: str, found: str, expected: str) -> Finding:
-    return Finding(
-        rule=rule, path=printable(file.path), found=found, expected=expected, layer=printable(file.layer)
-    )  # fmt: skip
+    # Most findings say the same of other paths: a hundred thousand of them share their texts.
+    found, expected, layer = map(sys.intern, (found, expected, printable(file.layer)))
+    return Finding(rule=rule, path=printable(file.path), found=found, expected=expected, layer=layer)
 
 
 def _check_config(image: Image, platform: Platform) -> Iterator[Finding]:

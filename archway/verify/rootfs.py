@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from archway.verify.tar import FOLDER, HARD_LINK, Budget, Member, Source, members, normal_path
+from archway.verify.tar import FOLDER, HARD_LINK, Budget, Member, Source, members, normal_path, weight
+
+_LOST = b"lost"  # the kind of a hard link that leads through something that is no folder
 
 
 class Layer(Protocol):
@@ -20,8 +22,8 @@ class Layer(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
     """A regular file of the flattened root file system. ``path`` begins with a slash; bytes that are no UTF-8 are
-    kept as surrogates (:func:`printable`). ``lost`` is the target of a hard link that no layer holds: what the file
-    is cannot be told."""
+    kept as surrogates (:func:`printable`). ``lost`` is the target of a hard link that cannot be followed: no layer
+    holds it, or a folder on the way to it was replaced. What the file is cannot be told."""
 
     path: str
     layer: str
@@ -35,10 +37,13 @@ class _Content(NamedTuple):
     """What one layer does: the last entry of every path, and the paths that it removes or empties.
 
     Entries have their normal path; a hard link to a file of the same layer is that file, any other leads below.
+    ``astray`` are the entries whose path leads through something of the layer that is no folder: an engine follows a
+    link there, so that no later entry and no upper layer is known to hide them.
     """
 
     entries: dict[str, Member]
     closed: set[str]
+    astray: list[Member]
 
     def overtaken(self, path: str) -> bool:
         """Whether something that is no folder has later taken the place of a folder above."""
@@ -48,28 +53,68 @@ class _Content(NamedTuple):
             for parent in _parents(path)
         )  # fmt: skip
 
+    def leads_astray(self, path: str) -> bool:
+        """Whether something above is no folder, as far as the layer has been read."""
+        return any((above := self.entries.get(parent)) and above.kind != FOLDER for parent in _parents(path))
+
 
 class _Cover:
     """What the layers above hide: a path they have, and everything below a path where no folder shines through."""
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
-        self._closed: set[str] = set()
+        self._closed: dict[str, int] = {}  # the number of the lowest layer that does it
 
     def hides(self, path: str) -> bool:
         return path in self._paths or path in self._closed or any(parent in self._closed for parent in _parents(path))
 
-    def add(self, content: _Content, budget: Budget) -> None:
-        self._closed |= content.closed
+    def cuts(self, path: str, above: int) -> bool:
+        """Whether a folder above ``path`` is removed or replaced in the layer ``above`` or in one below it."""
+        return any(self._closed.get(parent, above + 1) <= above for parent in _parents(path))
+
+    def add(self, content: _Content, number: int, budget: Budget) -> None:
+        self._closed |= dict.fromkeys(content.closed, number)
         for path, entry in content.entries.items():
             if entry.kind != FOLDER:
-                self._closed.add(path)
+                self._closed[path] = number
             self._paths.add(path)
             for parent in _parents(path):
                 if parent in self._paths:
                     break
-                budget.spend(entries=1, names=len(parent))
+                budget.spend(entries=1, names=weight(parent))
                 self._paths.add(parent)
+
+
+class _Links:
+    """Hard links that lead to lower layers, by their target, each with the number of the layer that names it."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, list[tuple[str, int]]] = {}
+
+    def give(self, path: str, entry: Member, number: int, layer: str) -> Iterator[File]:
+        """The file that an entry is, now or as soon as its link is followed."""
+        if entry.kind == HARD_LINK:
+            self._wanted.setdefault(entry.link, []).append((path, number))
+        elif entry.kind == _LOST:
+            yield _lost(path, entry.link)
+        elif entry.is_file:
+            yield File(path=path, layer=layer, size=entry.size, mode=entry.mode, head=entry.head)
+
+    def follow(self, content: _Content, cover: _Cover, number: int, layer: str) -> Iterator[File]:
+        """The links whose target this layer has. Where a folder on the way is another one by now, or a link, engines
+        find another file than the one of that path, or none."""
+        # Taken out before any is followed: what leads on from here leads below this layer, never to it.
+        found = {target: self._wanted.pop(target) for target in self._wanted.keys() & content.entries.keys()}
+        for target, links in found.items():
+            for path, above in links:
+                if content.overtaken(target) or cover.cuts(target, above):
+                    yield _lost(path, target)
+                else:
+                    yield from self.give(path, content.entries[target], number, layer)
+
+    def rest(self) -> Iterator[File]:
+        for target, links in self._wanted.items():
+            yield from (_lost(path, target) for path, _ in links)
 
 
 def flatten(layers: Sequence[Layer], budget: Budget) -> Iterator[File]:
@@ -81,52 +126,53 @@ def flatten(layers: Sequence[Layer], budget: Budget) -> Iterator[File]:
     :param layers: the lowest first, as manifests have them
     :raises VerifyError: a layer cannot be read, or asks for more than the limits
     """
-    cover = _Cover()
-    wanted: dict[str, list[str]] = {}  # hard links that lead to lower layers, by their target
-    for layer in reversed(layers):
+    cover, links = _Cover(), _Links()
+    for number in reversed(range(len(layers))):
+        layer = layers[number]
         content = _read(layer, budget)
-        for target in wanted.keys() & content.entries.keys():
-            links, entry = wanted.pop(target), content.entries[target]
-            if entry.kind == HARD_LINK:
-                wanted.setdefault(entry.link, []).extend(links)
-            elif entry.is_file:
-                yield from (_file(link, layer.name, entry) for link in links)
+        yield from links.follow(content, cover, number, layer.name)
         for path, entry in content.entries.items():
-            if cover.hides(path) or content.overtaken(path):
-                continue
-            if entry.kind == HARD_LINK:
-                wanted.setdefault(entry.link, []).append(path)
-            elif entry.is_file:
-                yield _file(path, layer.name, entry)
-        cover.add(content, budget)
-    for target, links in wanted.items():
-        yield from (File(path=link, layer="", size=0, mode=0, head=b"", lost=target) for link in links)
+            if not cover.hides(path) and not content.overtaken(path):
+                yield from links.give(path, entry, number, layer.name)
+        for entry in content.astray:
+            yield from links.give(entry.path, entry, number, layer.name)
+        cover.add(content, number, budget)
+    yield from links.rest()
 
 
-def _file(path: str, layer: str, entry: Member) -> File:
-    return File(path=path, layer=layer, size=entry.size, mode=entry.mode, head=entry.head)
+def _lost(path: str, target: str) -> File:
+    return File(path=path, layer="", size=0, mode=0, head=b"", lost=target)
 
 
 def _read(layer: Layer, budget: Budget) -> _Content:
-    entries: dict[str, Member] = {}
-    closed: set[str] = set()
+    content = _Content({}, set(), [])
     for member in members(layer.open()):
         path = normal_path(member.path, layer.name)
-        budget.spend(entries=1, names=len(path) + len(member.link))
+        budget.spend(entries=1, names=weight(path) + weight(member.link))
         folder, _, name = path.rpartition("/")
         if name == ".wh..wh..opq":
-            closed.add(folder or "/")
+            if folder:  # of a layer's root, containerd sets the mark as well, and overlay file systems ignore it
+                content.closed.add(folder)
         elif name.startswith(".wh."):
             # The rest of .wh..wh.* is an old engine's own bookkeeping; nothing, "." and ".." would be the folder.
             if not name.startswith(".wh..wh.") and name[4:] not in ("", ".", ".."):
-                closed.add(f"{folder}/{name[4:]}")
+                content.closed.add(f"{folder}/{name[4:]}")
         elif path != "/":
-            entry = member
-            if member.kind == HARD_LINK:
-                target = normal_path(member.link, layer.name)
-                entry = entries.get(target) or member._replace(link=target)
-            entries[path] = entry._replace(path=path, offset=member.offset)
-    return _Content(entries, closed)
+            entry = _linked(member, content, layer) if member.kind == HARD_LINK else member
+            entry = entry._replace(path=path, offset=member.offset)
+            if content.leads_astray(path):
+                content.astray.append(entry)
+            else:
+                content.entries[path] = entry
+    return content
+
+
+def _linked(member: Member, content: _Content, layer: Layer) -> Member:
+    """The file of this layer that a hard link is; else the link, if a lower layer may have its target."""
+    target = normal_path(member.link, layer.name)
+    if content.leads_astray(target):
+        return member._replace(link=target, kind=_LOST)
+    return content.entries.get(target) or member._replace(link=target)
 
 
 def _parents(path: str) -> Iterator[str]:

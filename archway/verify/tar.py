@@ -32,22 +32,29 @@ _NO_TAR = "it is damaged, or no tar archive at all"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """How much work one archive may ask for. What is larger is refused, since a small file can unpack to anything."""
+    """How much work one archive may ask for. What is larger is refused, since a small file can unpack to anything.
+
+    Memory is at most about 1,000 bytes for every entry (folders that only stand in paths are entries too) and once
+    ``names``: with these limits about a gigabyte, whatever the archive holds, and half of that where it is right.
+    """
 
     data: int = 64 << 30
-    entries: int = 5_000_000
-    names: int = 1 << 30
+    entries: int = 1_000_000
+    names: int = 128 << 20
+
+
+_DATA, _ENTRIES, _NAMES = "bytes of data", "entries", "bytes of names and documents"
 
 
 class Budget:
     """Counts what is read against the limits, over all layers of an archive."""
 
     def __init__(self, limits: Limits, *, where: str) -> None:
-        self._left = {"bytes of data": limits.data, "entries": limits.entries, "bytes of names": limits.names}
+        self._left = {_DATA: limits.data, _ENTRIES: limits.entries, _NAMES: limits.names}
         self._where = where
 
     def spend(self, *, data: int = 0, entries: int = 0, names: int = 0) -> None:
-        for what, amount in (("bytes of data", data), ("entries", entries), ("bytes of names", names)):
+        for what, amount in ((_DATA, data), (_ENTRIES, entries), (_NAMES, names)):
             self._left[what] -= amount
             if self._left[what] < 0:
                 raise VerifyError(
@@ -140,6 +147,11 @@ def cut_short(where: str) -> VerifyError:
 
 def damaged(where: str, why: str) -> VerifyError:
     return VerifyError("a tar archive cannot be read", where=where, why=why, hint="make the archive again")
+
+
+def weight(name: str) -> int:
+    """How many bytes a name takes in memory, at most: one character that is not ASCII makes all of them wider."""
+    return len(name) if name.isascii() else 4 * len(name)
 
 
 def printable(name: str) -> str:

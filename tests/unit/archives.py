@@ -11,8 +11,14 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from archway.verify import Budget, File, Limits, flatten
+import pytest
+
+from archway.errors import VerifyError
+from archway.verify import Budget, File, Image, Limits, flatten, open_archive
 from archway.verify.tar import Stream
+
+END = bytes(1024)
+"""The end mark of a tar archive."""
 
 Entry = tuple[tarfile.TarInfo, bytes]
 
@@ -208,3 +214,25 @@ def docker(*images: Made) -> bytes:
         entries.append(entry(f"{sha256(config)[7:]}.json", config))
         manifest.append({"Config": f"{sha256(config)[7:]}.json", "RepoTags": [image.tag], "Layers": names})
     return tar(*entries, entry("manifest.json", to_json(manifest)))
+
+
+BASE, TOP = tar(entry("bin/a", elf()), entry("bin/b")), tar(entry("bin/c", b"c"))
+
+
+def images(data: bytes, limits: Limits | None = None) -> list[Image]:
+    with open_archive(io.BytesIO(data), limits=limits) as archive:
+        return list(archive.images())
+
+
+def scan(data: bytes, limits: Limits | None = None) -> list[str]:
+    """The paths of all files of all images."""
+    with open_archive(io.BytesIO(data), limits=limits) as archive:
+        return sorted(file.path for image in archive.images() for file in flatten(image.layers, archive.budget))
+
+
+def refusal(data: bytes, limits: Limits | None = None) -> str:
+    """Why an archive is refused."""
+    with pytest.raises(VerifyError) as caught:
+        scan(data, limits)
+    assert caught.value.where.startswith("archive")
+    return str(caught.value)

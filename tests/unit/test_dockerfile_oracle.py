@@ -142,7 +142,7 @@ def _row(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.tuples(*parts).map("".join)
 
 
-SETTINGS = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WORDS = _some("a", "B", "x1", "${V}", "$V", "${V:-w}", "a/b:1", '"q"', "'q r'", "a\\ b", "é", "#", "=")
 VALUE = _one("", "1", '"x y"', "'$z'", "a\\ b", '"\\""', "=", "${V:-w}")
 PAIRS = st.lists(_row(_one("a=", "B_1=", "'c d'="), VALUE), min_size=1, max_size=3).map(" ".join)

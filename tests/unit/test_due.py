@@ -10,9 +10,10 @@ import pytest
 from archway.due import Wishes, due_steps
 from archway.engine import LocalImage
 from archway.labels import Parent, Revision, labels
-from archway.plan import Step, Strategy, Target, make_plan
+from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.selection import Selection
+from archway.targets import Step, Strategy, Target
 from tests.monorepo import Monorepo
 
 AMD64 = Platform.parse("amd64")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from archway.platforms import TABLE, Platform
 from archway.verify.elf import CutShort, ElfHeader, expected, fits, machine_name, read_header
 from tests.unit.archives import AMD64, ARM, ARM64, BPF, CUDA, NO_MACHINE, S390, elf
 
+GRAPHICS = (190, 205, 224)  # CUDA, Intel's and AMD's
 AMD64_PLATFORM, ARM64_PLATFORM = Platform.parse("amd64"), Platform.parse("arm64")
 S390_PLATFORM = Platform.parse("s390x")
 
@@ -99,6 +101,23 @@ def test_words(data: bytes, text: str) -> None:
 def test_foreign(data: bytes) -> None:
     """Class, byte order and machine must all be the platform's."""
     assert not fits(header(data), AMD64_PLATFORM)
+
+
+@pytest.mark.parametrize("names", TABLE, ids=lambda names: names.oci)
+def test_all_machines(names: object) -> None:
+    """Of all machines that a header can name, exactly the platform's own, BPF, the graphics cards and none fit."""
+    platform = Platform.parse(names.oci)  # type: ignore[attr-defined]
+    bits, _, machine = platform.names.elf
+    order: Literal["little", "big"] = "big" if platform.names.elf[1] == "big" else "little"
+    other: Literal["little", "big"] = "little" if order == "big" else "big"
+
+    assert fitting(range(1 << 16), bits=bits, order=order, platform=platform) == {NO_MACHINE, machine, BPF, *GRAPHICS}
+    assert fitting(range(512), bits=96 - bits, order=order, platform=platform) == {BPF, *GRAPHICS}
+    assert fitting(range(512), bits=bits, order=other, platform=platform) == set(GRAPHICS)
+
+
+def fitting(machines: range, *, bits: int, order: Literal["little", "big"], platform: Platform) -> set[int]:
+    return {it for it in machines if fits(ElfHeader(bits=bits, order=order, machine=it, kind=2), platform)}
 
 
 def test_for_no_processor() -> None:

@@ -30,11 +30,13 @@ from tests.unit.archives import (
     oci_list,
     removed,
     sha256,
+    symlink,
     tar,
 )  # fmt: skip
 
 AMD64_PLATFORM, ARM64_PLATFORM, ARM_PLATFORM = (Platform.parse(word) for word in ("amd64", "arm64", "arm/v7"))
 RIGHT = tar(folder("bin"), entry("bin/sh", elf(ARM64)), entry("bin/script", b"#!/bin/sh\n"), entry("bin/x.o", elf(BPF)))
+DATA = tar(entry("data", b"text"))
 WRONG = tar(entry("opt/exporter", elf(AMD64, kind=2)))
 
 
@@ -75,7 +77,7 @@ def test_foreign_program(write: Callable[[Made], bytes]) -> None:
 
 def test_foreign_program_that_is_gone() -> None:
     """A foreign file that an upper layer removes or replaces is none of the image."""
-    assert check(image(WRONG, tar(removed("opt")))).ok
+    assert check(image(RIGHT, WRONG, tar(removed("opt")))).ok
     assert check(image(WRONG, tar(entry("opt/exporter", elf(ARM64))))).ok
 
 
@@ -97,7 +99,31 @@ def test_lost_link() -> None:
     """A hard link to nothing is a finding: what it is cannot be proven."""
     (finding,) = check(image(tar(hard_link("a", "b")))).findings
 
-    assert (finding.rule, finding.found) == ("link-lost", "a hard link to /b, which no layer holds")
+    assert (finding.rule, finding.found) == ("link-lost", "a hard link to /b, which cannot be followed")
+
+
+@pytest.mark.parametrize(
+    "layers", [[], [tar()], [tar(folder("bin"), symlink("sh", "bin"))], [DATA, tar(removed("data"))]]
+)
+def test_no_files(layers: list[bytes]) -> None:
+    """An image without a single file is a finding that no exception silences: nothing of it was proven."""
+    report = check(image(*layers), ARM64_PLATFORM, Allowed(path="**", reason="all"))
+    (finding,) = report.findings
+
+    assert str(finding) == "empty: image: found no file, expected files to prove"
+    assert report.files == 0
+
+
+def test_one_file() -> None:
+    """A single file on nothing is an image that can be proven."""
+    assert check(image(DATA)).ok
+
+
+def test_no_files_of_two() -> None:
+    """Of two images for one platform, each must have files."""
+    empty, fine = (Made(layers=layers, platform="linux/arm64") for layers in ([], [DATA]))
+
+    assert [it.rule for it in check(oci(fine, empty)).findings] == ["empty"]
 
 
 # --------------------------------------------------------------------------------------------------- configuration
@@ -115,7 +141,7 @@ def test_lost_link() -> None:
 )
 def test_same_platforms(written: str, platform: Platform) -> None:
     """Variants that name one platform are one platform."""
-    assert check(image(platform=written), platform).ok
+    assert check(image(DATA, platform=written), platform).ok
 
 
 @pytest.mark.parametrize(
@@ -133,7 +159,7 @@ def test_other_platforms(written: str) -> None:
 
 def test_index_of_other_platform() -> None:
     """An index entry that says another platform than the configuration is a finding from either side."""
-    amd64 = Made(layers=[], platform="linux/amd64", described="linux/arm64")
+    amd64 = Made(layers=[DATA], platform="linux/amd64", described="linux/arm64")
     arm64 = Made(layers=[RIGHT], platform="linux/arm64", described="linux/riscv64")
     data = oci_list(amd64, arm64)
 
@@ -294,7 +320,7 @@ def test_data() -> None:
 
 
 @pytest.mark.parametrize("write", [oci_list, docker])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damaged_archives(write: Callable[[Made], bytes], data: st.DataObject) -> None:
     """An archive with any bytes changed is refused, or has the same report: nothing changed passes for right."""

@@ -9,9 +9,10 @@ import pytest
 
 from archway.catalog import Catalog
 from archway.errors import MachineError, MetadataError, UsageError
-from archway.plan import Step, Strategy, make_plan
+from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.selection import Request, Selection
+from archway.targets import Step, Strategy
 from tests.monorepo import Monorepo
 
 AMD64 = Platform.parse("amd64")
@@ -89,6 +90,17 @@ def test_onbuild_is_refused(monorepo: Monorepo) -> None:
 
     with pytest.raises(MetadataError, match="base/Dockerfile:2: ONBUILD"):
         plan(monorepo, "app")
+
+
+def test_stage_called_like_an_image_of_ours_is_refused(monorepo: Monorepo) -> None:
+    """BuildKit would skip the stage; one that is called like an image from outside is fine."""
+    monorepo.image("java", "FROM scratch\n")
+    monorepo.image("products/app", "FROM java AS java\nRUN lost\nFROM java\n")
+    monorepo.image("products/other", "FROM golang AS golang\nFROM golang\n")
+
+    with pytest.raises(MetadataError, match="products/app/Dockerfile:1: the stage java is called like the image"):
+        plan(monorepo, "app")
+    assert plan(monorepo, "other")
 
 
 def test_no_foreign_run_is_cross(chain: Monorepo) -> None:
