@@ -20,10 +20,18 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
+def install(session: nox.Session, *groups: str) -> None:
+    """Archway as ./inv installs it, with the locked packages, and the tools of some dependency groups."""
+    session.install("--require-hashes", "-r", "requirements.txt")
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    if groups:
+        session.install(*nox.project.dependency_groups(PROJECT, *groups))
+
+
 @nox.session(tags=["static"])
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format, and mypy in strict mode."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "lint"))
+    install(session, "lint")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
@@ -32,7 +40,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests, then engine tests: `nox -s tests -- unit` or `-- engine` for one of them, or any pytest options."""
-    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "test"))
+    install(session, "test")
     parts = session.posargs if session.posargs in (["unit"], ["engine"]) else ["unit", "engine"]
     options = [] if parts is session.posargs else session.posargs
     session.run("pytest", *(f"tests/{part}" for part in parts), *options)
@@ -41,12 +49,12 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def verify(session: nox.Session) -> None:
     """Proof of every image for every platform: `inv verify --all`, or with the options given after `--`."""
-    session.install("-e", ".")
+    install(session)
     session.run("inv", "verify", *(session.posargs or ["--all"]))
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The figures: builds hive again and again on this machine, for about half an hour."""
-    session.install("-e", ".")
+    """The figures: builds hive again and again on this machine. `nox -s bench -- --check` fails over a limit."""
+    install(session)
     session.run("python", "-m", "archway.bench", *session.posargs)

@@ -1,114 +1,248 @@
-"""The figures that docs/figures.md explains: ratios of times measured in one run on one machine.
+"""The figures that docs/figures.md explains, measured on this machine.
 
-    python -m archway.bench [--rounds N] [--product NAME] [--without-emulation]
+    python -m archway.bench [--check] [--product NAME] [--rounds N] [--emulated-rounds N]
 
-Machines differ and are noisy, so only ratios count: each round builds a product's own steps without cache, natively
-and for a foreign platform, one after the other.
+All of it is done by ``inv`` in processes of its own, so what is measured is what a user gets, with the same settings.
+Only the organization is the bench's own: an interrupted bench leaves no emulated image under a shipped name.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import signal
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from rich.text import Text
+from typing import Any
 
 from archway import log
-from archway.build import Building
-from archway.catalog import Catalog
-from archway.engine import Engine
-from archway.errors import ArchwayError
-from archway.plan import Strategy, make_plan
-from archway.platforms import Platform
-from archway.selection import requests
-from archway.settings import find_root, load
+from archway.engine import Engine, last_lines
+from archway.errors import ArchwayError, UsageError
+from archway.process import run
+from archway.settings import find_root
+
+ORGANIZATION = "archway-bench"
+REPEATS = 5
+"""How often a command of seconds is timed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A median, and what it may be at most."""
+
+    name: str
+    values: tuple[float, ...]
+    unit: str = "s"
+    limit: float | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def missed(self) -> bool:
+        return self.limit is not None and self.median > self.limit
+
+    @property
+    def row(self) -> list[str]:
+        limit = "" if self.limit is None else f"at most {self.limit:g}{self.unit and ' ' + self.unit}"
+        return [self.name, f"{self.median:.2f}{self.unit and ' ' + self.unit}", str(len(self.values)), limit]
+
+
+Pairs = Sequence[tuple[float, float]]
+
+
+def ratio(name: str, pairs: Pairs, *, limit: float | None = None) -> Figure:
+    """How much longer the first of two builds takes that were made one after the other."""
+    return Figure(name=name, values=tuple(first / second for first, second in pairs), unit="", limit=limit)
+
+
+def build_figures(product: str, targets: Targets, rounds: Pairs, emulated_rounds: Pairs) -> list[Figure]:
+    """What the cold builds say.
+
+    :param rounds: seconds of a cross build and of a native one
+    :param emulated_rounds: seconds of an emulated build and of a cross one
+    """
+    cross, native = zip(*rounds, strict=True)
+    found = [
+        Figure(name=f"{product} {targets.native}, native", values=native),
+        Figure(name=f"{product} {targets.foreign}, cross", values=cross),
+        ratio("cross ÷ native", rounds, limit=1.2),
+    ]
+    if emulated_rounds:
+        emulated, _ = zip(*emulated_rounds, strict=True)
+        found += [
+            Figure(name=f"{product} {targets.foreign}, emulated", values=emulated),
+            ratio("emulated ÷ cross", emulated_rounds),
+        ]
+    return found
+
+
+class InvError(ArchwayError):
+    """An ``inv`` that the bench runs failed."""
+
+    def __init__(self, words: Sequence[str], *, ended: int, said: str) -> None:
+        super().__init__(f"inv {' '.join(words)} ended with exit code {ended}", why=last_lines(said, 25))
+        self.ended = ended
+
+
+class Inv:
+    """``inv`` in a monorepo, under the bench's organization."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.env = {**os.environ, "INVOKE_ARCHWAY_ORGANIZATION": ORGANIZATION, "NO_COLOR": "1"}
+
+    def __call__(self, *words: str) -> str:
+        """What it prints on stdout.
+
+        :raises InvError: it failed
+        """
+        done = run([sys.executable, "-m", "invoke", *words], cwd=self.root, env=self.env)
+        if not done.ok:
+            raise InvError(words, ended=done.exit_code, said=done.stderr or done.stdout)
+        return done.stdout
+
+    def timed(self, *words: str) -> tuple[float, ...]:
+        """Seconds of the whole command, several times."""
+        return tuple(self._timed(*words) for _ in range(REPEATS))
+
+    def _timed(self, *words: str) -> float:
+        started = time.monotonic()
+        self(*words)
+        return time.monotonic() - started
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """The two platforms that are compared, and where their images stand."""
+
+    native: str
+    foreign: str
+    repositories: str
+    """A pattern of all repositories of the bench."""
+
+    @classmethod
+    def of(cls, plan: Sequence[Mapping[str, Any]]) -> Targets:
+        """Choose from a plan for all platforms.
+
+        :raises UsageError: it has not both a native and a cross target
+        """
+        found = {str(step["strategy"]): step for step in reversed(plan) if step["requested"]}
+        if not {"native", "cross"} <= found.keys():
+            raise UsageError(
+                "there is nothing to compare: the bench needs a native target and a cross one",
+                why="\n".join(f"{step['target']}: {step['strategy']}" for step in plan if step["requested"]),
+                hint="look at the platforms of the product's image.toml, and at the setting platforms",
+            )
+        return cls(
+            native=_tag(found["native"]),
+            foreign=_tag(found["cross"]),
+            repositories=f"{str(found['native']['reference']).rpartition('/')[0]}/*",
+        )
+
+
+def _tag(step: Mapping[str, Any]) -> str:
+    return str(step["target"]).rpartition(" ")[2]
+
+
+def _remove(repositories: str) -> None:
+    engine = Engine()
+    if engine.answers:
+        log.note(f"· removing {repositories}")
+        for name in engine.names(repositories):
+            engine.remove(name)
 
 
 class Bench:
     """Builds of one product, timed."""
 
-    def __init__(self, product: str, root: Path) -> None:
-        self.engine = Engine()
-        self.catalog = Catalog(load(root))
-        self.wanted = requests(self.catalog, products=[product])
-        here = self.engine.platform
-        self.foreign = next(platform for platform in self.catalog.settings.platforms if platform != here)
+    def __init__(self, inv: Inv, product: str) -> None:
+        self.inv = inv
+        self.product = product
 
-    def build(self, platform: Platform, *, cache: bool, strategy: Strategy | None = None) -> float:
-        """Seconds of one build: of the product's own steps where its parents are up to date."""
-        steps = make_plan(self.catalog, self.wanted, [platform], build_platform=self.engine.platform, strategy=strategy)
-        building = Building(self.engine, self.catalog.settings, cache=cache, same_strategy=strategy is not None)
-        started = time.monotonic()
-        building.run(steps)
-        return time.monotonic() - started
+    def figures(self, rounds: int, emulated_rounds: int) -> list[Figure]:
+        """All figures, in the order of docs/figures.md."""
+        plan = json.loads(self.inv("build", "--product", self.product, "--arch", "all", "--dry-run", "--json"))
+        targets = Targets.of(plan)
+        try:
+            return self._measured(targets, rounds, emulated_rounds)
+        finally:
+            _remove(targets.repositories)
 
-    def cold(self, platform: Platform, strategy: Strategy | None = None) -> float:
-        """Seconds of the product's own steps without cache."""
-        return self.build(platform, cache=False, strategy=strategy)
-
-
-def figures(product: str, rounds: int, *, emulation: bool, root: Path) -> list[list[str]]:
-    """Rows of the table: figure, value, wanted."""
-    bench = Bench(product, root)
-    here, foreign = bench.engine.platform, bench.foreign
-    for platform in (here, foreign):
-        bench.build(platform, cache=True)
-    pairs = [(bench.cold(here), bench.cold(foreign)) for _ in range(rounds)]
-    native, cross = (statistics.median(times) for times in zip(*pairs, strict=True))
-    ratio = statistics.median(cross / native for native, cross in pairs)
-    rows = [
-        [f"{product} {here.tag} native", f"{native:.1f} s", ""],
-        [f"{product} {foreign.tag} cross", f"{cross:.1f} s", ""],
-        ["cross ÷ native", f"{ratio:.2f}", "at most 1.2"],
-    ]
-    if emulation:
-        bench.build(foreign, cache=True, strategy=Strategy.EMULATED)
-        emulated = bench.cold(foreign, Strategy.EMULATED)
-        again = bench.cold(foreign)
-        rows += [
-            [f"{product} {foreign.tag} emulated", f"{emulated:.1f} s", ""],
-            ["emulated ÷ cross", f"{emulated / again:.1f}", "5 or more is expected"],
+    def _measured(self, targets: Targets, rounds: int, emulated_rounds: int) -> list[Figure]:
+        log.note("· building what the product stands on")
+        for arch in (targets.native, targets.foreign):
+            self.build(arch)
+        pairs = [(self.cold(targets.foreign), self.cold(targets.native)) for _ in range(rounds)]
+        emulated = []
+        if emulated_rounds:
+            log.note("· building what the emulated product stands on")
+            self.build(targets.foreign, "--strategy", "emulated")
+            emulated = [
+                (self.cold(targets.foreign, "--strategy", "emulated"), self.cold(targets.foreign))
+                for _ in range(emulated_rounds)
+            ]
+        log.note("· what costs nothing")
+        again = self.inv.timed("build", "--product", self.product, "--arch", targets.native)
+        listed = self.inv.timed("--list")
+        return [
+            *build_figures(self.product, targets, pairs, emulated),
+            Figure(name="second build, nothing changed", values=again, limit=2),
+            Figure(name="inv --list", values=listed, limit=0.4),
         ]
-    rows.append(["second build, nothing changed", f"{command(root, 'build', '--product', product):.2f} s", "under 2 s"])
-    rows.append(["inv --list", f"{command(root, '--list'):.2f} s", "under 0.4 s"])
-    return rows
 
+    def build(self, arch: str, *options: str) -> float:
+        """Build the product, and return the seconds that its own steps and their proof took."""
+        outcomes = json.loads(self.inv("build", "--product", self.product, "--arch", arch, "--json", *options))
+        (outcome,) = (outcome for outcome in outcomes if outcome["requested"])
+        return float(outcome["seconds"])
 
-def command(root: Path, *words: str) -> float:
-    """Median seconds of five runs of ``inv`` with these words."""
-    times = []
-    for _ in range(5):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "invoke", *words], cwd=root, check=True, capture_output=True, timeout=600)
-        times.append(time.monotonic() - started)
-    return statistics.median(times)
+    def cold(self, arch: str, *options: str) -> float:
+        """The same without cache: the product's own steps only."""
+        seconds = self.build(arch, "--no-cache", *options)
+        log.note(f"  {self.product} {' '.join((arch, *options))}: {seconds:.1f} s")
+        return seconds
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print the figures; the exit code is the error's, if there is one."""
+    """Print the figures. With ``--check`` the exit code is 1 when a limit is missed; an error has its own."""
     parser = argparse.ArgumentParser(prog="python -m archway.bench", description="Prints the figures of this machine.")
     parser.add_argument("--product", default="hive", help="what is built (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="cold builds for each platform (default: %(default)s)")
-    parser.add_argument("--without-emulation", action="store_true", help="leave out the slow emulated build")
+    parser.add_argument("--rounds", type=int, default=3, help="pairs of cross and native builds (default: %(default)s)")
+    parser.add_argument(
+        "--emulated-rounds", type=int, default=1,
+        help="pairs of emulated and cross builds, which take long; 0 leaves them out (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="fail when a figure is over its limit")
     options = parser.parse_args(words)
-    if options.rounds < 1:
-        parser.error("--rounds must be at least 1")
+    if options.rounds < 1 or options.emulated_rounds < 0:
+        parser.error("--rounds must be at least 1, --emulated-rounds at least 0")
     try:
-        rows = figures(
-            options.product, options.rounds, emulation=not options.without_emulation, root=find_root(Path.cwd())
-        )
+        inv = Inv(find_root(Path.cwd()))
+        found = Bench(inv, options.product).figures(options.rounds, options.emulated_rounds)
     except ArchwayError as failed:
         log.error(str(failed))
-        return failed.exit_code
-    log.data.print(log.table("", ["figure", "here", "wanted"], rows))
-    log.data.print(Text(f"medians of {options.rounds} rounds; ratios of builds in one round"))
-    return 0
+        return failed.ended if isinstance(failed, InvError) else failed.exit_code
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        return 130
+    log.data.print(log.table("", ["figure", "median", "of", "wanted"], [figure.row for figure in found]))
+    missed = [figure for figure in found if figure.missed]
+    for figure in missed:
+        log.warn(f"over its limit: {', '.join(figure.row)}")
+    return 1 if missed and options.check else 0
+
+
+def _terminated(_number: int, _frame: object) -> None:
+    sys.exit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())

@@ -14,10 +14,11 @@ from archway.engine import BuildFailedError, BuildOrder, Engine
 from archway.errors import VerifyError
 from archway.failures import explain
 from archway.labels import Parent, Revision, labels
+from archway.machine.guard import require_emulation
 from archway.platforms import Platform
 from archway.proof import prove
 from archway.settings import Settings
-from archway.targets import ROOTFS, Step, Target
+from archway.targets import ROOTFS, Step, Strategy, Target
 from archway.verify import Report
 
 
@@ -53,12 +54,15 @@ class Building:
     def run(self, steps: Sequence[Step]) -> list[Outcome]:
         """Build what is due, in order; the first failure ends it.
 
+        :raises MachineError: steps of a foreign platform cannot be run here
         :raises BuildError: a Dockerfile's step failed (by cause: see :mod:`archway.errors`)
         :raises VerifyError: an image is not what it should be; it was not given its name
         """
         self.names.sweep()
         self.steps = {step.target: step for step in steps}
-        due = {step.target for step in self.due(steps)}
+        due = {step.target: step for step in self.due(steps)}
+        # Said before anything is built, not by the step that fails after a long way.
+        require_emulation([step.target.platform for step in due.values() if step.strategy is Strategy.EMULATED])
         outcomes = []
         for step in steps:
             if step.target in due:

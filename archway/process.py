@@ -35,6 +35,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
     timeout: float | None = None,
+    must_finish: bool = False,
 ) -> Result:
     """Run a command and keep what it prints. A program that does not exist has exit code 127, as in shells.
 
@@ -42,12 +43,13 @@ def run(
     started.
 
     :param timeout: seconds; a command that takes longer is killed and has exit code 124, as with timeout(1)
+    :param must_finish: it hears nothing of an interruption, neither of ours nor of the terminal's, and is waited for
     """
     try:
         child = subprocess.Popen(
             list(command), cwd=cwd, env={**(env if env is not None else os.environ), "LC_ALL": "C.UTF-8"},
             stdin=subprocess.PIPE if stdin is not None else None, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, errors="replace",
+            text=True, errors="replace", process_group=0 if must_finish else None,
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError) as missing:
         return Result(exit_code=127, stdout="", stderr=f"{missing}")
@@ -60,9 +62,20 @@ def run(
             end(descendants(child.pid))
             return Result(exit_code=124, stdout="", stderr=f"no answer within {timeout:g} s")
         except BaseException:
-            end(descendants(child.pid))
+            if must_finish:
+                _wait_for(child)
+            else:
+                end(descendants(child.pid))
             raise
     return Result(exit_code=child.returncode, stdout=stdout, stderr=stderr)
+
+
+def _wait_for(child: subprocess.Popen[str]) -> None:
+    """Wait until a command has ended by itself, however often we are interrupted."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            child.communicate()
+            return
 
 
 def descendants(pid: int) -> list[psutil.Process]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from archway import log
 from archway.engine import Engine, last_lines
-from archway.errors import MachineError, SmokeTestError
+from archway.errors import MachineError, SmokeTestError, UsageError
 from archway.metadata import Smoke
-from archway.plan import Step
 from archway.references import tag
 from archway.settings import Settings
+from archway.targets import Step
 
 QEMU_CRASH = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 139: "SIGSEGV"}
 
@@ -49,48 +50,67 @@ class _Output:
         return time.monotonic() - self.started
 
 
-def smoke_tests(engine: Engine, settings: Settings, steps: Iterable[Step]) -> Iterator[SmokeResult]:
+def smoke_tests(
+    engine: Engine, settings: Settings, steps: Iterable[Step], *, everything: bool = False
+) -> Iterator[SmokeResult]:
     """Run the smoke tests of the images that were asked for, one after the other; a failing one stops none.
 
-    :raises MachineError: an image is not built, or its platform cannot be run here
+    :param everything: all images were asked for, so one without a smoke test is no mistake
+    :raises UsageError: an image that was asked for has no smoke test; nothing was run
+    :raises MachineError: an image is not built, nothing was run; or a platform cannot be run here
     """
-    for step in steps:
-        if not step.requested:
-            continue
-        if step.image.metadata.smoke is None:
-            log.warn(f"{step.target}: {step.image.shown(step.image.metadata_path)} has no [smoke], nothing was tested")
-            continue
-        yield smoke_test(engine, settings, step, step.image.metadata.smoke)
+    requested = [step for step in steps if step.requested]
+    tested = [(step, smoke) for step in requested if (smoke := step.image.metadata.smoke)]
+    _check_smoke(requested, tested=len(tested), everything=everything)
+    _check_built(engine, [step for step, _ in tested])
+    for step, smoke in tested:
+        yield smoke_test(engine, settings, step, smoke)
+
+
+def _check_smoke(requested: Iterable[Step], *, tested: int, everything: bool) -> None:
+    without = dict.fromkeys(
+        step.image.shown(step.image.metadata_path) for step in requested if step.image.metadata.smoke is None
+    )
+    if without and not (everything and tested):
+        raise UsageError(
+            f"no [smoke] in {', '.join(without)}: nothing was tested",
+            hint="docs/image-toml.md shows one; inv verify proves an image without running it",
+        )
+    for path in without:
+        log.note(f"{path} has no [smoke]: not tested")
+
+
+def _check_built(engine: Engine, steps: Iterable[Step]) -> None:
+    missing = [step.target for step in steps if engine.image(str(step.reference)) is None]
+    if missing:
+        raise MachineError(
+            f"not built: {', '.join(map(str, missing))}",
+            hint="\n".join(
+                f"run: inv build --image {target.image}={target.version} --arch {target.platform.tag}"
+                for target in missing
+            ),
+        )
 
 
 def smoke_test(engine: Engine, settings: Settings, step: Step, smoke: Smoke) -> SmokeResult:
     """Run a smoke test in a built image on its platform; a foreign one runs under QEMU.
 
-    :raises MachineError: the image is not built, or its platform cannot be run here
+    :raises MachineError: its platform cannot be run here
     """
-    reference = str(step.reference)
-    if engine.image(reference) is None:
-        raise MachineError(
-            f"{step.target} is not built",
-            hint=f"run: inv build --image {step.target.image}={step.target.version} --arch {step.target.platform.tag}",
-        )
     name = f"archway-smoke-{tag(step.target.slug)}-{uuid.uuid4().hex[:8]}"
     output = _Output(smoke)
-    timer = threading.Timer(smoke.timeout, lambda: engine.kill(name))
-    timer.start()
     try:
-        with log.step(f"{step.target}: smoke test") as progress:
+        with log.step(f"{step.target}: smoke test") as progress, _limit(smoke.timeout, lambda: engine.kill(name)):
 
             def heard(line: str) -> None:
                 output.hear(line)
                 progress(line)
 
             exit_code = engine.run(
-                reference, smoke.command, name=name, platform=step.target.platform,
+                str(step.reference), smoke.command, name=name, platform=step.target.platform,
                 labels={"dev.archway.smoke": str(step.target)}, heard=heard,
             )  # fmt: skip
     finally:
-        timer.cancel()
         _keep_log(settings, step, output)
     emulated = step.target.platform != engine.platform
     problem = judge(smoke, exit_code, output.lines, seconds=output.seconds, emulated=emulated)
@@ -98,6 +118,29 @@ def smoke_test(engine: Engine, settings: Settings, step: Step, smoke: Smoke) -> 
         SmokeTestError(f"{step.target}: {problem}", why=last_lines("\n".join(output.lines), 25)) if problem else None
     )
     return SmokeResult(step=step, seconds=output.seconds, ready=output.ready, failure=failure)
+
+
+@contextmanager
+def _limit(seconds: float, end: Callable[[], None], *, again: float = 1.0) -> Iterator[None]:
+    """Call ``end`` when that many seconds have passed, again and again until what is done here has ended.
+
+    Once is not enough: a container that is still being made cannot be killed.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        if ended.wait(seconds):
+            return
+        end()
+        while not ended.wait(again):
+            end()
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def judge(smoke: Smoke, exit_code: int, lines: list[str], *, seconds: float, emulated: bool) -> str:
@@ -123,4 +166,4 @@ def judge(smoke: Smoke, exit_code: int, lines: list[str], *, seconds: float, emu
 def _keep_log(settings: Settings, step: Step, output: _Output) -> None:
     path = settings.state / "logs" / f"{step.target.slug}.smoke.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in output.lines))
+    path.write_text("".join(f"{line}\n" for line in output.lines), encoding="utf-8")

@@ -1,13 +1,12 @@
 """Debian's packages: the commands that install them, and what apt's complaints mean.
 
 Debian 12's engine is too old (20.10), and its QEMU needs shared libraries. It takes the next release's engine, buildx
-and QEMU, which need nothing newer of it; pins see to it that nothing else moves.
+and QEMU, which need nothing newer of it; pins keep the rest at Debian 12.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 
 from archway.machine.commands import Command, write
@@ -15,8 +14,13 @@ from archway.machine.facts import NEWER, Facts, Source
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SOURCES_FILE = f"/etc/apt/sources.list.d/archway-{NEWER}.sources"
-PREFERENCES = "/etc/apt/preferences.d/archway"
+NOTHING_ELSE = f"/etc/apt/preferences.d/archway-{NEWER}"
+PREFERENCES = {"engine": "/etc/apt/preferences.d/archway-engine", "qemu": "/etc/apt/preferences.d/archway-qemu"}
+OURS = (SOURCES_FILE, NOTHING_ELSE, *PREFERENCES.values())
+"""What is written on Debian 12, and must go when that becomes Debian 13: it would keep its packages from coming."""
+
 POLICY = "/usr/sbin/policy-rc.d"
+MARK = "# written by archway for the time of an installation: no service is started"
 
 ENGINE = ("docker.io", "docker-cli", "docker-buildx", "containerd")
 QEMU = ("qemu-user", "qemu-user-binfmt")
@@ -26,6 +30,9 @@ UPDATE = Command(argv=(*APT, "update"), may_fail=True)
 """May fail, because one dead source of somebody else's must not stop an installation that does not need it."""
 
 COMPLAINTS = (
+    (r"[Pp]ackages need to be removed",
+     "packages that are installed contradict these, and archway removes none",
+     "keep them, and get what is missing from where they come from; or remove them yourself, then try again"),
     (r"Temporary failure resolving|Could not resolve|Name or service not known",
      "the name of a package source cannot be resolved", "check the network and /etc/resolv.conf"),
     (r"407 |Proxy Authentication Required",
@@ -48,6 +55,8 @@ COMPLAINTS = (
     (r"No space left on device|enough free space", "the disk is full", "make room, then try again"),
     (r"Unable to locate package|no installation candidate",
      "the package sources do not have a package", "check that /etc/apt/sources.list.d names Debian's component main"),
+    (r"unmet dependencies|held broken packages|Unable to correct problems",
+     "packages contradict those that are installed or held", "see which in the lines above (apt-mark showhold)"),
 )  # fmt: skip
 
 
@@ -55,63 +64,90 @@ def explain(output: str) -> tuple[str, str]:
     """What the output of a failed apt means: the reason, and what to do about it; empty if it is none of the known."""
     for pattern, why, hint in COMPLAINTS:
         if re.search(pattern, output):
-            return why, hint
+            named = re.search(r"packages will be REMOVED:\n((?:  .*\n)+)", output)
+            return f"{why}: {' '.join(named[1].split())}" if named else why, hint
     return "", ""
 
 
 def install_commands(packages: Sequence[str], facts: Facts) -> tuple[Command, ...] | None:
-    """The commands that install packages; None when this release needs a source that apt does not know."""
+    """The commands that install packages; None when this release needs a source that apt does not know.
+
+    No service is started meanwhile: the engine must find its settings first, the registry's would listen on every
+    address, and where there is no systemd the engine's init script fails, and apt with it.
+    """
     commands = [UPDATE]
     newer = [package for package in packages if package in (*ENGINE, *QEMU)] if facts.codename == "bookworm" else []
     if newer:
         prepared = _newer(newer, facts)
         if prepared is None:
             return None
-        commands += prepared
-        commands.append(UPDATE)
-    if "docker-registry" in packages:
-        commands.append(_registry_off(facts))
-    commands.append(_install(packages, facts))
-    return tuple(commands)
+        commands += [*prepared, UPDATE]
+    if not facts.policy:
+        commands.append(write(POLICY, f"#!/bin/sh\n{MARK}\nexit 101\n", mode="755"))
+    return (*commands, *_install(packages))
 
 
-def _install(packages: Sequence[str], facts: Facts) -> Command:
-    argv = (*APT, "install", "--no-install-recommends", *packages)
-    if facts.systemd or facts.policy:
-        return Command(argv=argv)
-    # Without systemd the packages run init scripts; the engine's fails where it may not raise limits, and apt with it.
-    deny = f"trap 'rm -f {POLICY}' EXIT; printf '#!/bin/sh\\nexit 101\\n' >{POLICY}; chmod 755 {POLICY}"
-    return Command(argv=("sh", "-c", f"{deny}; {shlex.join(argv)}"))
+def cleaning(packages: Sequence[str], facts: Facts) -> tuple[Command, ...]:
+    """What must be run after an installation, however it ended."""
+    registry = (_registry_off(facts),) if "docker-registry" in packages else ()
+    return registry if facts.policy else (*registry, Command(argv=("rm", "-f", POLICY)))
+
+
+def _install(packages: Sequence[str]) -> tuple[Command, Command]:
+    """Download, which takes long and may be interrupted; then install, which may not."""
+    install = ("install", "--no-remove", "--no-install-recommends")
+    return (
+        Command(argv=(*APT, *install, "--download-only", *packages)),
+        Command(argv=(*APT, *install, *packages), must_finish=True),
+    )
 
 
 def _registry_off(facts: Facts) -> Command:
-    """Keep the package's own service from starting: it listens on every address, not only on the loopback one."""
+    """The package's own service listens on every address; archway runs the program on the loopback one instead."""
     if facts.systemd:
-        return Command(argv=("systemctl", "mask", "docker-registry.service"))
-    return write("/etc/default/docker-registry", "exit 0  # archway runs it, on the loopback address only\n")
+        return Command(argv=("systemctl", "disable", "--now", "docker-registry.service"), may_fail=True)
+    return Command(argv=("update-rc.d", "docker-registry", "disable"), may_fail=True)
 
 
 def _newer(packages: Sequence[str], facts: Facts) -> list[Command] | None:
     """Add the next release as a source for these packages alone."""
-    pins = "archway-engine" if ENGINE[0] in packages else "archway-qemu"
-    names = " ".join(QEMU if pins.endswith("qemu") else (*ENGINE, *QEMU))
-    prefer = write(f"/etc/apt/preferences.d/{pins}", _pins(names, 990))
-    if any(source.codename == NEWER and source.file != SOURCES_FILE for source in facts.sources):
-        return [prefer]  # somebody uses the next release already, and has decided what else moves
-    if not (text := newer_sources(facts.sources, facts.codename)):
+    prefer = [
+        write(PREFERENCES[kind], _pins(" ".join(names), 990))
+        for kind, group in (("engine", ENGINE), ("qemu", QEMU))
+        if (names := [package for package in packages if package in group])
+    ]
+    text = newer_sources(facts.sources, facts.codename)
+    if any(_somebody_elses(source, text) for source in facts.sources):
+        return prefer  # who uses the next release already has decided what else moves
+    if not text:
         return None
     return [
         # The keyring of the first Debian 12 does not hold the next release's keys.
-        _install(("debian-archive-keyring", "ca-certificates"), facts),
-        write(f"/etc/apt/preferences.d/archway-{NEWER}", _pins("*", 1)),
-        prefer,
-        write(SOURCES_FILE, text),
+        *_install(("debian-archive-keyring", "ca-certificates")),
+        write(NOTHING_ELSE, _pins("*", 1)),
+        *prefer,
+        write(SOURCES_FILE, f"# {REASON}\n{text}"),
     ]
+
+
+REASON = (
+    f"Written by archway (inv setup) to take Docker and QEMU from {NEWER}, and nothing else. "
+    f"Delete this file before you upgrade the machine to {NEWER}."
+)
+
+
+def _somebody_elses(source: Source, ours: str) -> bool:
+    """Whether a source is Debian's next release, and not by archway; other vendors name their releases alike."""
+    if source.file == SOURCES_FILE:
+        return False
+    if source.origin:
+        return (source.origin, source.codename) == ("Debian", NEWER)
+    return source.release == NEWER and f"URIs: {source.uri}\n" in ours
 
 
 def _pins(names: str, priority: int) -> str:
     return "\n".join(
-        f"Package: {names}\nPin: release n={suite}\nPin-Priority: {priority}\n"
+        f"Explanation: {REASON}\nPackage: {names}\nPin: release o=Debian,n={suite}\nPin-Priority: {priority}\n"
         for suite in (NEWER, f"{NEWER}-security")
     )
 

@@ -6,9 +6,10 @@ with ``--privileged``. What counts: that its magic takes the platform's programs
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from archway.platforms import Platform
 
@@ -21,8 +22,8 @@ class Entry:
     """One registration: active in the kernel, or ready for it in a file of binfmt.d.
 
     :ivar path: the file in /proc, or the file of binfmt.d
-    :ivar static: whether the interpreter is linked statically; None: there is no such file (any more)
-    :ivar version: the version that the interpreter tells
+    :ivar static: of one that is only ready: its interpreter is there, and needs nothing of a container
+    :ivar version: the version that the interpreter tells; empty where it cannot be known
     """
 
     path: str
@@ -33,8 +34,18 @@ class Entry:
     mask: bytes
     offset: int = 0
     enabled: bool = True
-    static: bool | None = None
+    static: bool = False
     version: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what the kernel would refuse.
+
+        :raises ValueError: it would
+        """
+        if not self.name or not self.interpreter or not self.magic or self.offset < 0:
+            raise ValueError(f"{self.path}: a registration has a name, an interpreter and a magic")
+        if len(self.mask) not in (0, len(self.magic)):
+            raise ValueError(f"{self.path}: the mask is as long as the magic")
 
     def takes(self, platform: Platform) -> bool:
         """Whether the kernel hands programs of the platform to this interpreter."""
@@ -43,7 +54,7 @@ class Entry:
     def _takes(self, head: bytes) -> bool:
         part = head[self.offset : self.offset + len(self.magic)]
         mask = self.mask or b"\xff" * len(self.magic)
-        return len(part) == len(self.magic) > 0 and all(
+        return len(part) == len(self.magic) and all(
             (have & bits) == (want & bits) for have, want, bits in zip(part, self.magic, mask, strict=True)
         )
 
@@ -51,14 +62,13 @@ class Entry:
     def fault(self) -> str:
         """Why programs of the platform would not run in a container; empty if they would.
 
-        With flag F the kernel opened the interpreter when it was registered, so the file may be gone since.
+        With flag F the kernel opened the interpreter when it was registered: whatever file has that path today, gone
+        or replaced, says nothing about it.
         """
         if not self.enabled:
             return f"{self.name} is switched off"
         if "F" not in self.flags:
             return f"{self.name} was registered without flag F: works on this machine, fails in containers"
-        if self.static is False:
-            return f"{self.interpreter} needs shared libraries, which containers do not have"
         return ""
 
 
@@ -68,6 +78,7 @@ class Binfmt:
 
     :ivar supported: the kernel has binfmt_misc, built in or as a module
     :ivar entries: the active registrations, the newest first: that is the one which the kernel takes
+    :ivar names: all names that are taken, also by entries that cannot be read
     :ivar recipes: the registrations that lie ready in files
     """
 
@@ -75,10 +86,13 @@ class Binfmt:
     mounted: bool = True
     enabled: bool = True
     entries: tuple[Entry, ...] = ()
+    names: frozenset[str] = frozenset()
     recipes: tuple[Entry, ...] = ()
 
     def entry(self, platform: Platform) -> Entry | None:
-        return next((entry for entry in self.entries if entry.takes(platform)), None)
+        """The one that the kernel takes; it passes over those that are switched off, but they are worth telling."""
+        taking = [entry for entry in self.entries if entry.takes(platform)]
+        return next((entry for entry in taking if entry.enabled), taking[0] if taking else None)
 
     def recipe(self, platform: Platform) -> Entry | None:
         """The file to register from: its interpreter exists and needs nothing of the container."""
@@ -101,27 +115,35 @@ def parse_active(path: str, text: str) -> Entry | None:
     words = dict(line.partition(" ")[::2] for line in text.splitlines() if line)
     if "magic" not in words:
         return None
-    return Entry(
-        path=path,
-        name=path.rsplit("/", 1)[-1],
-        interpreter=words.get("interpreter", ""),
-        flags=words.get("flags:", ""),
-        magic=bytes.fromhex(words["magic"]),
-        mask=bytes.fromhex(words.get("mask", "")),
-        offset=int(words.get("offset", "0")),
-        enabled="enabled" in words,
-    )
+    try:
+        return Entry(
+            path=path,
+            name=path.rsplit("/", 1)[-1],
+            interpreter=words.get("interpreter", ""),
+            flags=words.get("flags:", ""),
+            magic=bytes.fromhex(words["magic"]),
+            mask=bytes.fromhex(words.get("mask", "")),
+            offset=int(words.get("offset", "0")),
+            enabled="enabled" in words,
+        )
+    except ValueError:
+        return None
 
 
 def parse_recipe(path: str, text: str) -> tuple[Entry, ...]:
-    """Read a file of binfmt.d: ``:name:M:offset:magic:mask:interpreter:flags``, the first character separates."""
+    """Read a file of binfmt.d: ``:name:M:offset:magic:mask:interpreter:flags``, the first character separates.
+
+    What is no such line, or one that the kernel would refuse, is passed over: these files are anybody's.
+    """
     found = []
     for line in text.splitlines():
         if not line.strip() or line.startswith(("#", ";")):
             continue
-        _, *fields = line.strip().split(line[0])
-        if len(fields) == 7 and fields[1] == "M":
-            name, _, offset, magic, mask, interpreter, flags = fields
+        _, *fields = line.strip().split(line.strip()[0])
+        if len(fields) != 7 or fields[1] != "M":
+            continue
+        name, _, offset, magic, mask, interpreter, flags = fields
+        with contextlib.suppress(ValueError):
             found.append(
                 Entry(
                     path=path,
@@ -137,14 +159,9 @@ def parse_recipe(path: str, text: str) -> tuple[Entry, ...]:
 
 
 def line(entry: Entry) -> str:
-    """The line that registers an entry, with flag F whether it had it or not."""
-    flags = entry.flags if "F" in entry.flags else entry.flags + "F"
+    """The line that registers an entry."""
     fields = ("", entry.name, "M", str(entry.offset or ""), _escape(entry.magic), _escape(entry.mask))
-    return ":".join((*fields, entry.interpreter, flags))
-
-
-def with_flag_f(entry: Entry) -> Entry:
-    return replace(entry, flags=line(entry).rsplit(":", 1)[-1])
+    return ":".join((*fields, entry.interpreter, entry.flags))
 
 
 def _escape(octets: bytes) -> str:

@@ -23,27 +23,36 @@ def carry_out(remedy: Remedy, *, root: bool, sudo: bool, log_file: Path) -> None
     :raises MachineError: a command failed, or this user may not run them
     """
     commands = for_user(remedy.commands, root=root, sudo=sudo)
-    if commands is None:
+    afterwards = for_user(remedy.afterwards, root=root, sudo=sudo)
+    if commands is None or afterwards is None:
         raise MachineError(
             f"cannot {remedy.title}",
             why="that needs the rights of root, and there is no sudo",
-            hint=f"run these as root, then inv setup again:\n{script(remedy.commands)}",
+            hint=f"run these as root, then inv setup again:\n{script(remedy.all)}",
         )
     if any(command.argv[0] == "sudo" for command in commands):
         _ask_for_password()
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    said: list[str] = []
     with log.step(remedy.title) as progress:
-        for command in commands:
-            progress(command.shell.splitlines()[0])
-            result = process.run(command.argv, stdin=command.stdin or "")
-            said.append(result.stdout + result.stderr)
-            _remember(log_file, command, said[-1])
-            if not result.ok and not command.may_fail:
-                raise _failure(remedy, command, said, log_file)
-            if command.until and not _wait(command, result.stdout):
-                raise _failure(remedy, command, [*said, f"no answer to: {' '.join(command.until)}"], log_file)
+        try:
+            _run(remedy, commands, log_file, progress)
+        finally:
+            for command in afterwards:
+                _remember(log_file, command, process.run(command.argv, must_finish=True))
     log.done(remedy.title)
+
+
+def _run(remedy: Remedy, commands: Iterable[Command], log_file: Path, progress: log.Progress) -> None:
+    said: list[str] = []
+    for command in commands:
+        progress(command.shell.splitlines()[0])
+        result = process.run(command.argv, stdin=command.stdin or "", must_finish=command.must_finish)
+        said.append(result.stdout + result.stderr)
+        _remember(log_file, command, result)
+        if not result.ok and not command.may_fail:
+            raise _failure(remedy, command, said, log_file)
+        if command.until and not _wait(command, result.stdout):
+            raise _failure(remedy, command, [*said, f"no answer to: {' '.join(command.until)}"], log_file)
 
 
 def _ask_for_password() -> None:
@@ -56,9 +65,9 @@ def _ask_for_password() -> None:
         )
 
 
-def _remember(log_file: Path, command: Command, output: str) -> None:
+def _remember(log_file: Path, command: Command, result: process.Result) -> None:
     with log_file.open("a", encoding="utf-8") as file:
-        file.write(f"$ {command.shell}\n{output.rstrip()}\n")
+        file.write(f"$ {command.shell}\n{(result.stdout + result.stderr).rstrip()}\n")
 
 
 def _wait(command: Command, stdout: str) -> bool:

@@ -18,6 +18,7 @@ class Command:
 
     :ivar stdin: the text that it is given: for a file that is written, its contents
     :ivar root: needs the rights of root
+    :ivar must_finish: is not interrupted half way
     :ivar may_fail: go on when it fails; the next command fails with a better reason if it mattered
     :ivar until: a command that succeeds once this one has had its effect; it is asked until then
     :ivar reason: a command that prints why this one failed
@@ -26,6 +27,7 @@ class Command:
     argv: tuple[str, ...]
     stdin: str | None = None
     root: bool = True
+    must_finish: bool = False
     may_fail: bool = False
     until: tuple[str, ...] = ()
     reason: tuple[str, ...] = ()
@@ -45,20 +47,28 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remedy:
-    """Commands that mend something, and the facts that are expected afterwards (a dry run goes on from those)."""
+    """Commands that mend something, and the facts that are expected afterwards (a dry run goes on from those).
+
+    :ivar afterwards: commands that clean up, run however the others ended
+    """
 
     title: str
     commands: tuple[Command, ...]
     expected: Facts
+    afterwards: tuple[Command, ...] = ()
+
+    @property
+    def all(self) -> tuple[Command, ...]:
+        return self.commands + self.afterwards
 
 
 def script(commands: Iterable[Command]) -> str:
     return "\n".join(command.shell for command in commands)
 
 
-def write(path: str, text: str, *, root: bool = True) -> Command:
+def write(path: str, text: str, *, mode: str = "644", root: bool = True) -> Command:
     """Write a file, and make its folders. A command like the others, so that ``sudo`` works for it as well."""
-    return Command(argv=("install", "-D", "-m", "644", "/dev/stdin", path), stdin=text, root=root)
+    return Command(argv=("install", "-D", "-m", mode, "/dev/stdin", path), stdin=text, root=root)
 
 
 def tell_kernel(path: str, text: str) -> Command:

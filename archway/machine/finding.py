@@ -49,7 +49,7 @@ class Finding:
 
     @property
     def remedy(self) -> tuple[Command, ...]:
-        return self.mend.commands if self.mend else ()
+        return self.mend.all if self.mend else ()
 
 
 def judge(found: Iterable[Finding]) -> None:

@@ -7,27 +7,30 @@ import json
 import os
 import platform as host
 import shutil
-import struct
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from archway import process
 from archway.machine import apt, remedies
-from archway.machine.binfmt import MOUNT, Binfmt, Entry, parse_active, parse_recipe
-from archway.machine.facts import Engine, Facts, RegistryPort, Source, Wanted, loopback_port
-from archway.platforms import Platform
+from archway.machine.binfmt import Binfmt
+from archway.machine.facts import CODENAMES, Engine, Facts, RegistryPort, Source, Wanted, loopback_port
+from archway.machine.files import Files
+from archway.machine.probe_binfmt import read_binfmt
+from archway.machine.probe_docker import read_engine, with_platforms
 
-PROGRAMS = ("apt-get", "docker", "dockerd", "docker-registry", "fakeroot", "git", "mmdebstrap", "sudo")
-PATIENCE = 20.0
-"""Seconds that the client may take: an engine behind a dead network does not answer at all."""
+PROGRAMS = (
+    "apt-get", "containerd", "docker", "dockerd", "docker-registry", "fakeroot", "git", "mmdebstrap", "sudo",
+)  # fmt: skip
 
 
-def probe(wanted: Wanted) -> Facts:
-    """Everything that is to be known before something is decided."""
-    release = _os_release()
+def probe(wanted: Wanted, files: Files | None = None) -> Facts:
+    """Everything that is to be known before something is decided.
+
+    :param files: of this machine; tests give some of another
+    """
+    files = files or Files()
+    release = os_release(files)
     linux = sys.platform == "linux"
     programs = frozenset(name for name in PROGRAMS if which(name))
     facts = Facts(
@@ -35,24 +38,26 @@ def probe(wanted: Wanted) -> Facts:
         distribution=release.get("ID", ""),
         codename=release.get("VERSION_CODENAME", ""),
         kernel=host.release(),
-        native=Platform.native(),
+        machine=host.machine(),
         python=host.python_version(),
         git=process.run(("git", "--version")).stdout.removeprefix("git version ").strip(),
         root=os.geteuid() == 0,
-        systemd=Path("/run/systemd/system").is_dir(),
+        systemd=not files.absent("/run/systemd/system"),
         programs=programs,
-        keyring=Path(apt.KEYRING).is_file(),
-        policy=Path(apt.POLICY).exists(),
-        daemon_json=Path(remedies.DAEMON_JSON).exists(),
-        daemon_lives=_runs(Path(remedies.PID_FILE), "dockerd"),
-        stale=tuple(_stale()) if linux else (),
-        mtu=_mtu() if linux else None,
-        engine=_engine("docker" in programs),
-        registry=_registry(loopback_port(wanted.registry)),
+        keyring=not files.absent(apt.KEYRING),
+        policy=not files.absent(apt.POLICY) and not _our_policy(files),
+        left_over=_left_over(files, release.get("VERSION_CODENAME", "")),
+        daemon_json=not files.absent(remedies.DAEMON_JSON),
+        daemon_lives=_runs(files, remedies.PID_FILE, "dockerd"),
+        mtu=_mtu(files) if linux else None,
+        engine=read_engine(client="docker" in programs),
+        binfmt=read_binfmt(files, wanted.platforms, versions=True) if linux else Binfmt(supported=False),
+        registry=listening(loopback_port(wanted.registry)),
     )
-    facts = replace(
-        facts, engine=_engine_place(facts, wanted), binfmt=_binfmt(wanted) if linux else Binfmt(supported=False)
-    )
+    facts = replace(facts, free=_free_here(facts, wanted), engine=_with_free(facts))
+    facts = replace(facts, engine=with_platforms(facts, wanted))
+    if not facts.engine.server:
+        facts = replace(facts, client_package=_client_package(facts), switched_off=_switched_off(facts))
     needs_source = facts.debian and facts.codename == "bookworm" and remedies.missing_packages(facts, wanted)
     return replace(facts, sources=_sources() if needs_source else ())
 
@@ -62,136 +67,63 @@ def which(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
 
 
-def _os_release() -> Mapping[str, str]:
+def os_release(files: Files) -> dict[str, str]:
+    """What os-release says, where there is one."""
+    text = files.text("/etc/os-release") or files.text("/usr/lib/os-release")
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {name: value.strip("'\"") for name, _, value in pairs}
+
+
+def _our_policy(files: Files) -> bool:
+    return apt.MARK in files.text(apt.POLICY)
+
+
+def _left_over(files: Files, codename: str) -> tuple[str, ...]:
+    """A policy of an installation that was killed; on a newer Debian, what the older one needed."""
+    upgraded = codename in CODENAMES and codename != "bookworm"
+    sources = [path for path in apt.OURS if upgraded and not files.absent(path)]
+    return (*sources, *([apt.POLICY] if _our_policy(files) else []))
+
+
+def _with_free(facts: Facts) -> Engine:
+    return replace(facts.engine, free=free(Path(facts.engine.folder)) if _engine_is_here(facts) else None)
+
+
+def _free_here(facts: Facts, wanted: Wanted) -> int | None:
     try:
-        return host.freedesktop_os_release()
+        shared = _engine_is_here(facts) and wanted.root.stat().st_dev == Path(facts.engine.folder).stat().st_dev
     except OSError:
-        return {}
+        shared = False
+    return None if shared else free(wanted.root)
 
 
-def _engine(client: bool) -> Engine:
-    endpoint = os.environ.get("DOCKER_HOST", "")
-    if not client:
-        return replace(Engine(), endpoint=endpoint or Engine().endpoint)
-    if not endpoint:
-        shown = process.run(("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"))
-        endpoint = shown.stdout.strip() if shown.ok else Engine().endpoint
-    named = process.run(("docker", "--version")).stdout.strip()
-    told = process.run(("docker", "info", "--format", "{{json .}}"), timeout=PATIENCE)
-    return read_info(told.stdout, endpoint=endpoint, named=named, complaint=told.stderr.strip())
+def _engine_is_here(facts: Facts) -> bool:
+    return bool(facts.engine.server) and facts.same_kernel
 
 
-def read_info(text: str, *, endpoint: str, named: str, complaint: str) -> Engine:
-    """Read what ``docker info`` and ``docker --version`` print, whether the engine answers or not."""
-    client = named.removeprefix("Docker version ").partition(",")[0]
-    try:
-        info: dict[str, Any] = json.loads(text)
-    except ValueError:
-        info = {}
-    of_client = info.get("ClientInfo") or {}
-    plugins = {plugin.get("Name"): plugin.get("Version", "") for plugin in of_client.get("Plugins") or ()}
-    errors = "\n".join(info.get("ServerErrors") or ())
-    status = [tuple(pair) for pair in info.get("DriverStatus") or ()]
-    return Engine(
-        endpoint=endpoint,
-        client=client,
-        buildx=plugins.get("buildx", ""),
-        server=info.get("ServerVersion", ""),
-        complaint="\n".join(filter(None, (complaint, errors))),
-        system=info.get("OperatingSystem", ""),
-        kernel=info.get("KernelVersion", ""),
-        architecture=info.get("Architecture", ""),
-        containerd_store=("driver-type", "io.containerd.snapshotter.v1") in status,
-        folder=info.get("DockerRootDir", ""),
-    )
-
-
-def _engine_place(facts: Facts, wanted: Wanted) -> Engine:
-    """What is to be asked of the engine's machine, be it this one or another."""
-    engine = facts.engine
-    if not engine.server:
-        return engine
-    if facts.same_kernel:
-        engine = replace(engine, free=_free(Path(engine.folder)))
-        if not any(remedies.may_run_natively(facts, platform) for platform in wanted.platforms):
-            return engine  # after a registration is gone the engine goes on listing it: the kernel knows better
-    context = process.run(("docker", "context", "show")).stdout.strip() or "default"
-    shown = process.run(("docker", "buildx", "inspect", context), timeout=PATIENCE).stdout
-    return replace(engine, platforms=read_platforms(shown))
-
-
-def read_platforms(text: str) -> tuple[str, ...]:
-    """The platforms that ``docker buildx inspect`` lists; a star marks those that the user set."""
-    lists = [line.partition(":")[2] for line in text.splitlines() if line.startswith("Platforms:")]
-    return tuple(name.strip().rstrip("*") for names in lists for name in names.split(","))
-
-
-def _free(folder: Path) -> int | None:
+def free(folder: Path) -> int | None:
+    """Bytes that are free in a folder; None if that cannot be told."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
 
 
-def _binfmt(wanted: Wanted) -> Binfmt:
-    mount = Path(MOUNT)
-    mounted = (mount / "status").exists()
-    entries: list[Entry] = []
-    if mounted:
-        files = [path for path in mount.iterdir() if path.name not in ("register", "status")]
-        files.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        entries = [entry for path in files if (entry := parse_active(str(path), path.read_text()))]
-    folders = ["/etc/binfmt.d", "/run/binfmt.d", "/usr/lib/binfmt.d"]
-    if not Path("/run/systemd/system").is_dir():
-        folders.append("/usr/share/qemu/binfmt.d")  # Debian's qemu-user without qemu-user-binfmt, which is for systemd
-    recipes = [recipe for folder in folders for path in sorted(Path(folder).glob("*.conf")) for recipe in _read(path)]
-    return Binfmt(
-        supported=_supports_binfmt(),
-        mounted=mounted,
-        enabled=not mounted or (mount / "status").read_text().strip() == "enabled",
-        entries=tuple(_inspected(entry) for entry in entries if any(entry.takes(some) for some in wanted.platforms)),
-        recipes=tuple(_inspected(entry) for entry in recipes if any(entry.takes(some) for some in wanted.platforms)),
-    )
+def _client_package(facts: Facts) -> str:
+    """Whose the docker client is; empty for one that no package brought, or where there is no dpkg."""
+    path = which("docker") if facts.debian else None
+    if path is None:
+        return ""
+    if path.startswith(("/bin/", "/sbin/")):
+        path = f"/usr{path}"  # packages name the files in /usr, PATH may name the link to it first
+    return process.run(("dpkg-query", "--search", path)).stdout.partition(":")[0].strip()
 
 
-def _read(path: Path) -> tuple[Entry, ...]:
-    try:
-        return parse_recipe(str(path), path.read_text(errors="replace"))
-    except OSError:
-        return ()
-
-
-def _supports_binfmt() -> bool:
-    """Built in or loaded already, or a module that mounting loads."""
-    modules = Path("/lib/modules") / host.release()
-    return "binfmt_misc" in Path("/proc/filesystems").read_text() or any(modules.glob("kernel/fs/binfmt_misc.ko*"))
-
-
-def _inspected(entry: Entry) -> Entry:
-    # The registered name may be a link with a meaning of its own, by which QEMU refuses to be called by hand.
-    interpreter = Path(entry.interpreter).resolve()
-    if not interpreter.is_file():
-        return entry
-    told = process.run((str(interpreter), "--version"), timeout=5).stdout
-    number = told.partition("version ")[2].split(" ", 1)[0].strip() if told.startswith("qemu-") else ""
-    return replace(entry, static=is_static(interpreter), version=number)
-
-
-def is_static(path: Path) -> bool:
-    """Whether a program of 64 bits, least byte first, as all that archway's hosts run, asks for no loader."""
-    try:
-        with path.open("rb") as program:
-            head = program.read(64)
-            if head[:6] != b"\x7fELF\x02\x01":
-                return False
-            (offset,) = struct.unpack_from("<Q", head, 32)
-            size, count = struct.unpack_from("<HH", head, 54)
-            program.seek(offset)
-            table = program.read(size * count)
-    except (OSError, struct.error):
-        return False
-    interp = 3  # PT_INTERP
-    return all(struct.unpack_from("<I", table, index * size) != (interp,) for index in range(count))
+def _switched_off(facts: Facts) -> str:
+    if not facts.systemd or "dockerd" not in facts.programs:
+        return ""
+    told = process.run(("systemctl", "is-enabled", "docker.service"), timeout=5).stdout.strip()
+    return told if told in ("disabled", "masked") else ""
 
 
 def _sources() -> tuple[Source, ...]:
@@ -207,8 +139,10 @@ def read_sources(text: str) -> tuple[Source, ...]:
     """Read apt's index targets; a column that apt does not know yet stays as it was asked for: ``$(ORIGIN)``."""
     found = []
     for line in text.splitlines():
-        uri, entry, release, component, *known = ("" if word.startswith("$(") else word for word in line.split("|"))
-        codename, origin, label = known
+        words = ["" if word.startswith("$(") else word for word in line.split("|")]
+        if len(words) != 7:
+            continue  # a label may hold anything
+        uri, entry, release, component, codename, origin, label = words
         file = entry.rpartition(":")[0]
         found.append(
             Source(
@@ -218,43 +152,35 @@ def read_sources(text: str) -> tuple[Source, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _runs(pid_file: Path, name: str) -> bool:
+def _runs(files: Files, pid_file: str, name: str) -> bool:
     """Whether the process that a pid file names is that program."""
-    try:
-        return Path(f"/proc/{int(pid_file.read_text())}/comm").read_text().strip() == name
-    except (OSError, ValueError):
-        return False
+    pid = files.text(pid_file).strip()
+    return pid.isdigit() and files.text(f"/proc/{pid}/comm").strip() == name
 
 
-def _stale() -> Iterator[str]:
-    for path, name in ((remedies.PID_FILE, "dockerd"), ("/run/docker/containerd/containerd.pid", "containerd")):
-        if os.access(path, os.F_OK) and not _runs(Path(path), name):
-            yield path
-
-
-def _mtu() -> int | None:
+def _mtu(files: Files) -> int | None:
     """Of the interface of the default route, if it is below 1500."""
-    try:
-        routes = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
-        names = [name for name, destination, *_ in routes if destination == "00000000"]
-        mtu = int(Path(f"/sys/class/net/{names[0]}/mtu").read_text())
-    except (OSError, ValueError, IndexError):
-        return None
-    return mtu if mtu < 1500 else None
+    routes = [line.split() for line in files.text("/proc/net/route").splitlines()[1:]]
+    names = [words[0] for words in routes if len(words) > 1 and words[1] == "00000000"]
+    mtu = files.text(f"/sys/class/net/{names[0]}/mtu").strip() if names else ""
+    return int(mtu) if mtu.isdigit() and int(mtu) < 1500 else None
 
 
-def _registry(port: int | None) -> RegistryPort:
+def listening(port: int | None) -> RegistryPort:
+    """What listens on a port of the loopback address. A registry tells its protocol, or answers with JSON."""
     if port is None:
         return RegistryPort.NOTHING
     asked = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         asked.request("GET", "/v2/")
         answer = asked.getresponse()
-        speaks = "registry/2" in answer.getheader("Docker-Distribution-Api-Version", "")
+        if "registry/2" in answer.getheader("Docker-Distribution-Api-Version", ""):
+            return RegistryPort.REGISTRY
+        json.loads(answer.read(100_000))
     except ConnectionRefusedError:
         return RegistryPort.NOTHING
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, ValueError):
         return RegistryPort.OTHER
     finally:
         asked.close()
-    return RegistryPort.REGISTRY if speaks or answer.status == 200 else RegistryPort.OTHER
+    return RegistryPort.REGISTRY if answer.status in (200, 401) else RegistryPort.OTHER

@@ -60,11 +60,11 @@ def mend(facts: Facts, wanted: Wanted, act: Act) -> tuple[Facts, tuple[MachineEr
     failures: list[MachineError] = []
     tried: set[tuple[Command, ...]] = set()
     while remedy := next_remedy(found := checks.findings(facts, wanted), tried):
-        tried.add(remedy.commands)
+        tried.add(remedy.all)
         try:
             facts = act(remedy, facts)
         except MachineError as failure:
-            if any(finding.blocks for finding in found if finding.remedy == remedy.commands):
+            if any(finding.blocks for finding in found if finding.remedy == remedy.all):
                 raise
             failures.append(failure)
     return facts, tuple(failures)
@@ -93,9 +93,9 @@ def _rehearse(facts: Facts, wanted: Wanted) -> Facts:
     elif len(applied) > 1:
         log.note("would run these; each step expects that the one before did its work, and is decided anew after it:")
     for remedy in applied:
-        commands = for_user(remedy.commands, root=facts.root, sudo=facts.sudo)
+        commands = for_user(remedy.all, root=facts.root, sudo=facts.sudo)
         rights = " (as root)" if commands is None else ""
-        lines = script(remedy.commands if commands is None else commands)
+        lines = script(remedy.all if commands is None else commands)
         log.data.print(Text(f"# {remedy.title}{rights}\n{lines}\n"))
     for finding in checks.findings(after, wanted):
         if finding.needs_mending:

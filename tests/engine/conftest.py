@@ -68,7 +68,7 @@ def surroundings(**more: str) -> dict[str, str]:
     return {**os.environ, "INVOKE_ARCHWAY_ORGANIZATION": ORGANIZATION, "NO_COLOR": "1", **more}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def inv(engine: Engine) -> Inv:
     """Runs ``inv`` in a folder, under an organization of the tests' own."""
 

@@ -1,100 +1,298 @@
-"""What the README promises: Hive for both platforms, by one command."""
+"""What the README promises: Hive for both platforms, by one command, and nothing of the build machine in it.
+
+The one build that all these tests look at is made behind a mirror and with a certificate authority that can be told
+from all others, so that any trace of them can be found.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+import shutil
+import ssl
 import subprocess
+import tarfile
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import pytest
 
 from archway.engine import Engine
 from archway.platforms import Platform
+from archway.settings import load
 from tests.engine.conftest import ORGANIZATION, REPOSITORY, Inv
 
 BOTH = "amd64,arm64"
 
+MARKER = "archway marker"
+"""Stands in the list of package sources that the build gets."""
 
-def test_builds_for_both_platforms_and_says_how(inv: Inv, engine: Engine, foreign: Platform) -> None:
+MARKER_CA = """\
+-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUJe1kH++Dqa4yTc1ActY2Ngwvi1cwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOYXJjaHdheSBtYXJrZXIwIBcNMjYxMTI1MDQwMTI5WhgPMjEy
+NjExMDEwNDAxMjlaMBkxFzAVBgNVBAMMDmFyY2h3YXkgbWFya2VyMFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEwSy1ndWcAcjg9DNESQwA8QmYvIRkTUJ7vAuYC88Q
+5M17eOI+XCuGW9heQfgs+D0zSSKhoqXHXDYjA7pLmsj+LaNTMFEwHQYDVR0OBBYE
+FAXwoFM+fPywmMME6gQo/L65XpNvMB8GA1UdIwQYMBaAFAXwoFM+fPywmMME6gQo
+/L65XpNvMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgRalUszCN
+iYu2i1btFpXhroXklUzZUw25wzvDU31RSyECIQCF8RSyTLaiNluHf5it57cr+QWV
+fDFoUg8tLRZck0osxA==
+-----END CERTIFICATE-----
+"""
+"""An authority that signs nothing, made once with openssl: its key was thrown away. It is always the same, so that
+images which an earlier run of the tests made behind it serve the next one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """What stands for the build machine's own settings."""
+
+    sources: str
+    """A sources.list with this machine's mirror, its host in capitals: the same host, but a text of its own."""
+    mirror: str
+    """The host, or an empty text where apt knows no mirror of Debian."""
+
+    @property
+    def organization(self) -> str:
+        """Of these markers alone: whatever has a name in it was made behind them."""
+        return f"{ORGANIZATION}-{sha256((self.sources + MARKER_CA).encode()).hexdigest()[:8]}"
+
+    @property
+    def traces(self) -> dict[str, bytes]:
+        """What must not be found, by what it would mean."""
+        body = MARKER_CA.splitlines()[2]
+        found = {
+            "the list of package sources": MARKER.encode(),
+            "the certificate authority": body.encode(),
+            "the certificate authority in a key store": ssl.PEM_cert_to_DER_cert(MARKER_CA),
+        }
+        return found | ({"the mirror": self.mirror.upper().encode()} if self.mirror else {})
+
+
+def marked() -> Marked:
+    """The markers of this machine, whose apt says where it gets Debian from."""
+    listed = ""
+    if shutil.which("apt-get"):
+        form = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
+        asked = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
+        listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    uri = next((line.rpartition("|")[2] for line in listed.splitlines() if line.startswith("Debian|Debian|")), "")
+    host = urlsplit(uri).hostname or ""
+    shouted = re.sub(re.escape(host), host.upper(), uri, count=1, flags=re.IGNORECASE) if host else ""
+    return Marked(sources=f"# {MARKER}\ndeb {shouted} trixie main\n" if host else "", mirror=host)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The images of these tests, and how to run ``inv`` on them."""
+
+    inv: Inv
+    markers: Marked
+    settings: Mapping[str, str]
+
+    def __call__(self, *words: str) -> Any:
+        """The data of a command on hive for both platforms, which must go well."""
+        ran = self.inv(REPOSITORY, *words, "--product", "hive", "--arch", BOTH, "--json", **self.settings)
+
+        assert ran.exit_code == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+    def name(self, image: str, platform: Platform) -> str:
+        steps = self("build", "--dry-run")
+        return str(next(s["reference"] for s in steps if (s["image"], s["platform"]) == (image, str(platform))))
+
+
+@pytest.fixture(scope="session")
+def hive(inv: Inv, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Hive for both platforms, built by one command behind the markers; at once where an earlier run made it."""
+    folder = tmp_path_factory.mktemp("markers")
+    markers = marked()
+    store = load(REPOSITORY).secrets().get("ca")
+    (folder / "ca.pem").write_text((store.read_text() if store else "") + MARKER_CA)
+    (folder / "sources.list").write_text(markers.sources)
+    settings = {
+        "INVOKE_ARCHWAY_ORGANIZATION": markers.organization,
+        "INVOKE_ARCHWAY_APT_SOURCES": str(folder / "sources.list") if markers.sources else "",
+        "INVOKE_ARCHWAY_CA": str(folder / "ca.pem") if store else "",
+    }
+    built = Built(inv=inv, markers=markers, settings=settings)
+    if any(step["due"] for step in built("build", "--dry-run") if step["requested"]):
+        # Layers that BuildKit has from other builds never saw the markers.
+        built("build", "--refresh")
+    return built
+
+
+def test_builds_for_both_platforms_and_says_how(hive: Built, engine: Engine, foreign: Platform) -> None:
     """One command builds hive natively and for the other platform, the other one without emulation."""
-    ran = inv(REPOSITORY, "build", "--product", "hive", "--arch", BOTH, "--json")
+    for platform, strategy in ((engine.platform, "native"), (foreign, "cross")):
+        image = engine.image(hive.name("hive", platform))
 
-    assert ran.exit_code == 0, ran.stderr
-    found = {entry["target"]: entry for entry in json.loads(ran.stdout)}
-    assert found["hive 4.0.1 " + engine.platform.tag]["strategy"] == "native"
-    assert found["hive 4.0.1 " + foreign.tag]["strategy"] == "cross"
-    for entry in found.values():
-        image = engine.image(entry["reference"])
         assert image is not None
-        assert str(image.platform) == entry["platform"]
+        assert image.platform == platform
+        assert image.labels["dev.archway.strategy"] == strategy
 
 
-def test_second_build_costs_nothing(inv: Inv) -> None:
+def test_second_build_costs_nothing(hive: Built) -> None:
     """A second build of the same targets finds all up to date, in less than two seconds a target."""
     started = time.monotonic()
-    ran = inv(REPOSITORY, "build", "--product", "hive", "--arch", BOTH)
+    outcomes = hive("build")
 
-    assert ran.exit_code == 0, ran.stderr
-    assert ran.stderr.count("up to date") == 2
+    assert [outcome["built"] for outcome in outcomes] == [False, False]
     assert time.monotonic() - started < 4
 
 
-def test_verify_proves_both(inv: Inv) -> None:
+def test_verify_proves_both(hive: Built) -> None:
     """The images that were built hold ELF files, and only such of their platform."""
-    ran = inv(REPOSITORY, "verify", "--product", "hive", "--arch", BOTH, "--json")
+    reports = hive("verify")
 
-    assert ran.exit_code == 0, ran.stderr
-    reports = json.loads(ran.stdout)
-    assert [report["platform"] for report in reports] == ["linux/amd64", "linux/arm64"]
+    assert sorted(report["platform"] for report in reports) == ["linux/amd64", "linux/arm64"]
     assert all(report["elf_files"] > 100 and not report["findings"] for report in reports)
 
 
-def test_metastore_works_on_both(inv: Inv) -> None:
+def test_metastore_works_on_both(hive: Built) -> None:
     """The metastore creates and lists a database on both platforms, one of them under QEMU."""
-    ran = inv(REPOSITORY, "test", "--product", "hive", "--arch", BOTH, "--json")
+    results = hive("test")
 
-    assert ran.exit_code == 0, ran.stderr
-    results = json.loads(ran.stdout)
-    assert [result["passed"] for result in results] == [True, True]
+    assert [result["passed"] for result in results] == [True, True], results
     assert all(result["ready"] > 0 for result in results)
 
 
-def config_of(reference: str) -> dict[str, object]:
+def config_of(reference: str) -> dict[str, Any]:
     done = subprocess.run(["docker", "image", "inspect", reference], capture_output=True, text=True, check=True)
     config = json.loads(done.stdout)[0]["Config"]
     assert isinstance(config, dict)
     return config
 
 
-def test_image_is_fit_to_be_shipped(engine: Engine, foreign: Platform) -> None:
-    """It has a user of its own, an init process, the OCI labels, and nothing of the build machine."""
-    config = config_of(f"localhost:5000/{ORGANIZATION}/hive:4.0.1-0.1.0-dev-{foreign.tag}")
+def test_image_is_fit_to_be_shipped(hive: Built, foreign: Platform) -> None:
+    """It has a user of its own, by number as Kubernetes wants it, an init process, and the OCI labels."""
+    config = config_of(hive.name("hive", foreign))
 
-    assert config["User"] == "hive"
-    entrypoint = config["Entrypoint"]
-    assert isinstance(entrypoint, list)
-    assert entrypoint[0] == "tini"
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"][0] == "tini"
     labels = config["Labels"]
-    assert isinstance(labels, dict)
     for key in ("title", "description", "version", "revision", "licenses", "created", "base.name"):
         assert labels.get(f"org.opencontainers.image.{key}"), key
     assert "java-base" in labels["org.opencontainers.image.base.name"]
 
 
-def test_nothing_of_the_build_machine_is_shipped(engine: Engine) -> None:
-    """No package lists, caches, logs, mirrors or certificate authorities of the build machine are in the image."""
-    name = f"localhost:5000/{ORGANIZATION}/hive:4.0.1-0.1.0-dev-{engine.platform.tag}"
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """All that an image consists of: configuration, and each file of each layer, also those that a later one hides."""
+
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, name: str) -> Content:
+        with subprocess.Popen(["docker", "image", "save", name], stdout=subprocess.PIPE) as saving:
+            assert saving.stdout
+            files = dict(_members(saving.stdout))
+        assert saving.returncode == 0
+        inner = {}
+        for blob, data in files.items():
+            for path, content in _layer(data):
+                inner[f"{blob}!{path}"] = content
+        return cls(files={**{blob: data for blob, data in files.items() if not _is_layer(data)}, **inner})
+
+    def below(self, folder: str) -> dict[str, bytes]:
+        """The files of one folder, by path."""
+        found = {name.partition("!")[2].removeprefix("./"): content for name, content in self.files.items()}
+        return {path: content for path, content in found.items() if path.startswith(f"{folder}/")}
+
+    def holding(self, trace: bytes) -> list[str]:
+        """The files that hold something, in their names or in themselves."""
+        return [name for name, content in self.files.items() if trace in content or trace in name.encode()]
+
+
+def _is_layer(data: bytes) -> bool:
+    return data[:2] == b"\x1f\x8b" or data[257:262] == b"ustar"
+
+
+def _layer(data: bytes) -> Iterator[tuple[str, bytes]]:
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if _is_layer(data):
+        yield from _members(BytesIO(data))
+
+
+def _members(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isreg() else None
+            yield member.name, file.read() if file else b""
+
+
+@pytest.fixture(scope="session")
+def contents(hive: Built, engine: Engine, foreign: Platform) -> Mapping[str, Content]:
+    """What base and hive consist of, for both platforms."""
+    names = [hive.name(image, platform) for image in ("base", "hive") for platform in (engine.platform, foreign)]
+    return {name: Content.of(name) for name in names}
+
+
+def test_contents_are_really_read(contents: Mapping[str, Content]) -> None:
+    """What the next tests do not find would be found if it were there: they look into layers, and at every file."""
+    for name, content in contents.items():
+        assert content.holding(b"PRETTY_NAME="), name
+        assert len(content.below("usr/bin")) > 100, name
+        assert content.holding(b"-----BEGIN CERTIFICATE-----"), name
+
+
+def test_mirror_and_authority_of_the_build_machine_are_not_shipped(
+    hive: Built, contents: Mapping[str, Content]
+) -> None:
+    """Neither the build machine's mirror nor its certificate authority is in any layer, label or instruction."""
+    found = {
+        (name, meaning): paths
+        for name, content in contents.items()
+        for meaning, trace in hive.markers.traces.items()
+        if (paths := content.holding(trace))
+    }
+
+    assert found == {}
+
+
+def test_package_sources_are_those_of_debian(hive: Built, contents: Mapping[str, Content]) -> None:
+    """apt in the images knows Debian's own sources and nothing else, and has no setting of the build machine."""
+    for name, content in contents.items():
+        apt = content.below("etc/apt")
+        sources = [path for path in apt if "sources" in path and apt[path]]
+        assert sources == ["etc/apt/sources.list.d/debian.sources"], name
+        hosts = {urlsplit(uri).hostname for uri in re.findall(rb"^URIs: (\S+)", apt[sources[0]], re.MULTILINE)}
+        if hive.markers.mirror.encode() not in hosts:
+            assert content.holding(f"//{hive.markers.mirror}/".encode()) == [], name
+        settings = b"".join(text for path, text in apt.items() if path.startswith("etc/apt/apt.conf"))
+        assert not re.search(rb"(?i)acquire|proxy|/run/secrets|/tmp/", settings), name
+
+
+def test_nothing_of_the_build_is_shipped(contents: Mapping[str, Content]) -> None:
+    """No package lists, packages, caches, logs, secrets or traces of Java are in any layer."""
+    for name, content in contents.items():
+        for folder in ("var/lib/apt/lists", "var/cache/apt", "root/.m2", "run/secrets", "var/log", "tmp", "var/tmp",
+                       "usr/local/share/ca-certificates"):  # fmt: skip
+            assert [path for path, data in content.below(folder).items() if data] == [], (name, folder)
+        assert [path for path in content.files if path.endswith(".deb") or "hsperfdata" in path] == [], name
+
+
+def test_trusted_authorities_are_those_of_debian(hive: Built, engine: Engine) -> None:
+    """The bundle of certificate authorities, and Java's key store, hold as many as Debian has, and no more."""
     script = """
-        find /var/lib/apt/lists /var/cache/apt /root/.m2 /run/secrets /var/log -type f -size +0 2>/dev/null
-        find / -xdev -name '*.deb' -o -xdev -name 'hsperfdata*' -not -path '/tmp/*'
-        ls /usr/local/share/ca-certificates
-        grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt | sed 's/^/certificates /'
-        find /usr/share/ca-certificates -name '*.crt' | wc -l | sed 's/^/debian has /'
+        find /usr/share/ca-certificates -name '*.crt' | wc -l
+        grep -c 'BEGIN CERTIFICATE' /etc/ssl/certs/ca-certificates.crt
+        keytool -list -cacerts -storepass changeit | grep -c trustedCertEntry
         """
     done = subprocess.run(
-        ["docker", "run", "--rm", "--user", "root", "--entrypoint", "sh", name, "-c", script],
+        ["docker", "run", "--rm", "--entrypoint", "sh", hive.name("hive", engine.platform), "-c", script],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    lines = done.stdout.split("\n")
+    debian, bundle, java = done.stdout.split()
 
-    certificates = next(line.split()[-1] for line in lines if line.startswith("certificates"))
-    assert f"debian has {certificates}" in lines
-    assert [line for line in lines if line and not line.startswith(("certificates", "debian has"))] == []
+    assert int(debian) > 100
+    assert bundle == debian
+    assert java == debian

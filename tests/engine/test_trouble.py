@@ -85,6 +85,47 @@ def test_stale_parent_in_a_registry_is_not_taken(
     assert content(child, engine.platform, "content") == "new"
 
 
+def test_disk_that_is_full_in_a_step(monorepo: Monorepo, inv: Inv, names: Names) -> None:
+    """A step that finds no space ends the build with the exit code for that, and says what frees some."""
+    monorepo.image("test-app", "FROM rootfs\nRUN head -c 100M /dev/zero > /dev/shm/too-much\n")
+
+    ran = inv(monorepo.root, "build", "--image", "test-app")
+
+    assert ran.exit_code == 8, ran.stderr
+    assert "docker buildx prune" in ran.stderr
+    assert names() == []
+
+
+def test_package_registry_out_of_reach(monorepo: Monorepo, inv: Inv, names: Names) -> None:
+    """A step that cannot reach Debian's packages ends the build with the exit code for that."""
+    monorepo.image("test-app", "FROM rootfs\nRUN --network=none apt-get -o APT::Update::Error-Mode=any update\n")
+
+    ran = inv(monorepo.root, "build", "--image", "test-app")
+
+    assert ran.exit_code == 7, ran.stderr
+    assert "test-app/Dockerfile:2" in ran.stderr
+    assert names() == []
+
+
+def test_first_root_file_system_from_an_image(
+    monorepo: Monorepo, inv: Inv, names: Names, registry: str, engine: Engine
+) -> None:
+    """Where Debian's tools are missing, a setting names the image that everything starts from."""
+    image = f"{registry}/debian:trixie-slim"
+    monorepo.image("test-app", "FROM rootfs\nRUN echo made from $(cat /etc/debian_version)\n")
+    assert inv(monorepo.root, "build", "--image", "test-app").exit_code == 0
+    (built,) = names()
+    engine.tag(built, image)
+    subprocess.run(["docker", "push", "--quiet", image], check=True, capture_output=True)
+    engine.remove(image)
+    engine.remove(built)
+
+    ran = inv(monorepo.root, "build", "--image", "test-app", INVOKE_ARCHWAY_ROOTFS=image)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert names() == [built]
+
+
 def test_setup_finds_nothing_to_do_on_a_ready_machine(monorepo: Monorepo, inv: Inv) -> None:
     """On the machine that runs these tests, set-up has nothing to do, and says so quickly."""
     started = time.monotonic()
@@ -93,4 +134,6 @@ def test_setup_finds_nothing_to_do_on_a_ready_machine(monorepo: Monorepo, inv: I
 
     assert checked.exit_code == 0, checked.stdout + checked.stderr
     assert dry.exit_code == 0, dry.stderr
+    assert dry.stdout == ""
+    assert "nothing is to be done" in dry.stderr
     assert time.monotonic() - started < 10

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archway.machine.binfmt import ET_EXEC, MOUNT, Binfmt, Entry, header
 from archway.machine.facts import Engine, Facts, RegistryPort, Source
+from archway.machine.files import Files
 from archway.platforms import Platform
 
 AMD64 = Platform.parse("amd64")
@@ -65,7 +67,7 @@ ENGINE = Engine(
     free=50 * 2**30,
 )
 
-BARE_13 = Facts(native=AMD64, kernel=KERNEL, systemd=True, programs=frozenset({"apt-get"}))
+BARE_13 = Facts(machine="x86_64", kernel=KERNEL, systemd=True, programs=frozenset({"apt-get"}))
 BARE_12 = replace(BARE_13, codename="bookworm", sources=BOOKWORM_SOURCES)
 BARE_12_NO_SYSTEMD = replace(BARE_12, systemd=False, binfmt=Binfmt(mounted=False), mtu=1400)
 UBUNTU = replace(BARE_13, distribution="ubuntu", codename="noble", programs=frozenset({"apt-get", "git"}), git="2.43")
@@ -73,11 +75,13 @@ UBUNTU = replace(BARE_13, distribution="ubuntu", codename="noble", programs=froz
 READY = replace(
     BARE_12_NO_SYSTEMD,
     git="2.39.5",
-    programs=frozenset({"apt-get", "docker", "dockerd", "docker-registry", "fakeroot", "git", "mmdebstrap"}),
+    programs=frozenset(
+        {"apt-get", "containerd", "docker", "dockerd", "docker-registry", "fakeroot", "git", "mmdebstrap"}
+    ),
     daemon_json=True,
     daemon_lives=True,
     engine=ENGINE,
-    binfmt=Binfmt(entries=(entry(),), recipes=(RECIPE,)),
+    binfmt=Binfmt(entries=(entry(),), names=frozenset({"qemu-aarch64"}), recipes=(RECIPE,)),
     registry=RegistryPort.REGISTRY,
 )
 
@@ -86,7 +90,7 @@ MAC = Facts(
     distribution="",
     codename="",
     kernel="24.1.0",
-    native=ARM64,
+    machine="arm64",
     git="2.39.5",
     root=False,
     programs=frozenset({"docker", "git"}),
@@ -104,6 +108,30 @@ MAC = Facts(
         free=None,
     ),
 )
+
+
+def machine(root: Path, files: dict[str, str | bytes]) -> Files:
+    """The files of a machine, beneath a folder of a test."""
+    for name, text in files.items():
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Files(root)
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """A program that does what a shell script says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def elf(*, static: bool) -> bytes:
+    """The head of a program of 64 bits with one entry in its table: PT_LOAD, or PT_INTERP, which names the loader."""
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    fields = struct.pack("<HHIQQQIHHHHHH", 2, 183, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return ident + fields + struct.pack("<I", 1 if static else 3) + bytes(52)
 
 
 def silent(facts: Facts, complaint: str, **engine: str) -> Facts:

@@ -75,24 +75,17 @@ def test_line_round_trip() -> None:
     assert line(recipe) == CONF
 
 
-def test_line_adds_flag_f() -> None:
-    """A recipe without flag F is registered with it."""
-    (recipe,) = parse_recipe("x", CONF.removesuffix("F"))
-
-    assert line(recipe) == CONF
-
-
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         ({"flags": "PO"}, "without flag F"),
         ({"enabled": False}, "switched off"),
-        ({"static": False}, "shared libraries"),
-        ({"static": None}, ""),
+        ({"static": False}, ""),
+        ({"static": False, "interpreter": "/usr/bin/qemu-aarch64"}, ""),
     ],
 )
 def test_fault(change: dict[str, object], fault: str) -> None:
-    """No F, switched off, or a QEMU that needs libraries fails in containers; a deleted one that F keeps open works."""
+    """Without F or switched off fails in containers; with F the file that has the path today says nothing."""
     found = replace(entry(), **change)  # type: ignore[arg-type]
 
     assert fault in found.fault
@@ -104,6 +97,39 @@ def test_newest_wins() -> None:
     binfmt = Binfmt(entries=(entry(name="new", flags=""), entry(name="old")))
 
     assert not binfmt.runs(ARM64)
+
+
+def test_switched_off_does_not_hide() -> None:
+    """The kernel passes over a newer registration that is switched off; alone it is told as the fault."""
+    off = replace(entry(name="new"), enabled=False)
+
+    assert Binfmt(entries=(off, entry(name="old"))).runs(ARM64)
+    assert Binfmt(entries=(off,)).entry(ARM64) == off
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ":a:M:zz:\\x7f:\\xff:/bin/a:F",
+        ":a:M::\\x7fELF:\\xff:/bin/a:F",
+        ":a:M:::::",
+        ":a:M:-1:\\x7fELF::/bin/a:F",
+        "::M::\\x7fELF::/bin/a:F",
+        " :a",
+        ":",
+    ],
+)
+def test_foreign_recipes_are_passed_over(text: str) -> None:
+    """What the kernel would refuse (offset, mask, no magic, no name) is no recipe and no traceback."""
+    assert parse_recipe("x", f"{text}\n{CONF}")[:-1] == ()
+
+
+@pytest.mark.parametrize(
+    "change", [("offset 0", "offset zz"), ("mask ff", "mask f"), ("mask ff", "mask "), ("7f45", "")]
+)
+def test_foreign_entries_are_passed_over(change: tuple[str, str]) -> None:
+    """A registration that cannot be read is no entry and no traceback."""
+    assert parse_active("/proc/x", ACTIVE.replace(*change)) is None
 
 
 def test_recipe_must_be_usable() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from archway.errors import MachineError
-from archway.machine.binfmt import Binfmt
+from archway.machine.binfmt import Binfmt, line
 from archway.machine.checks import findings
 from archway.machine.facts import Facts, RegistryPort, loopback_port, version
 from archway.machine.finding import Finding, Status, as_json, judge
@@ -93,6 +93,14 @@ def test_mac_registry() -> None:
     remedy = found(MAC, "registry").remedy
 
     assert "-p 127.0.0.1:5000:5000" in remedy[-1].shell
+    assert "docker start archway-registry-5000 || " in remedy[-1].shell
+
+
+def test_registry_of_a_remote_engine() -> None:
+    """On an engine of another machine no registry is started: its port would be that machine's."""
+    remote = replace(MAC, engine=replace(MAC.engine, endpoint="ssh://builder"))
+
+    assert found(remote, "registry").mend is None
 
 
 def test_mac_engine_silent() -> None:
@@ -141,13 +149,121 @@ def test_elsewhere(facts: Facts) -> None:
     assert engine.mend is None
 
 
-def test_engine_too_old() -> None:
+@pytest.mark.parametrize(("server", "old"), [("20.10.24+dfsg1", True), ("22.06.0", True), ("23.0.6", False)])
+def test_engine_too_old(server: str, old: bool) -> None:
     """Debian 12's own engine is too old; it is the user's, so it is left alone."""
-    engine = found(replace(READY, engine=replace(READY.engine, server="20.10.24+dfsg1")), "engine")
+    engine = found(replace(READY, engine=replace(READY.engine, server=server)), "engine")
 
-    assert engine.status == Status.BROKEN
-    assert "older than 23.0" in engine.found
+    assert (Status.BROKEN if old else Status.OK) == engine.status
+    assert old == ("older than 23.0" in engine.found)
     assert engine.mend is None
+
+
+@pytest.mark.parametrize("word", ["disabled", "masked"])
+def test_switched_off(word: str) -> None:
+    """An engine that somebody switched off in systemd (for a rootless one, say) is not started."""
+    facts = replace(silent(READY, NOT_RUNNING), daemon_lives=False, systemd=True, switched_off=word)
+    engine = found(facts, "engine")
+
+    assert engine.found == f"installed, {word} in systemd"
+    assert "rootless" in engine.advice
+    assert engine.mend is None
+
+
+ELSEWHERE = {
+    "podman's stand-in": {"client": "podman version 5.4.2", "package": "podman-docker"},
+    "Docker's own client": {"client": "28.5.2", "package": "docker-ce-cli"},
+    "WSL": {"client": "28.5.2", "kernel": "5.15.167.4-microsoft-standard-WSL2"},
+    "WSL, Desktop stopped": {"client": "", "kernel": "5.15.167.4-microsoft-standard-WSL2"},
+    "a client that cannot be executed": {"client": "", "docker": "yes"},
+}
+
+
+@pytest.mark.parametrize("case", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_engine_is_the_users(case: dict[str, str]) -> None:
+    """A client that hints at another engine is no reason to install one beside it: no finding says or does so."""
+    docker = {"docker"} if case["client"] or "docker" in case else set()
+    facts = replace(
+        BARE_13,
+        kernel=case.get("kernel", BARE_13.kernel),
+        client_package=case.get("package", ""),
+        programs=BARE_13.programs | docker,
+        engine=replace(BARE_13.engine, client=case["client"], complaint=NOT_RUNNING),
+    )
+
+    for name in ("docker", "buildx", "engine"):
+        finding = found(facts, name)
+        assert finding.mend is None
+        assert "docker.io" not in str(finding.remedy)
+    assert "archway installs none" in found(facts, "engine").advice
+    assert not any("docker.io" in str(finding.remedy) for finding in findings(facts, Settings()))
+
+
+@pytest.mark.parametrize("package", ["", "docker-cli"])
+def test_engine_beside_a_bare_client(package: str) -> None:
+    """A static client that no package brought, or Debian's own, is no engine: that is installed, the client is kept."""
+    facts = replace(
+        BARE_12_NO_SYSTEMD,
+        programs=BARE_12_NO_SYSTEMD.programs | {"docker"},
+        client_package=package,
+        engine=replace(BARE_12.engine, client="28.2.2", complaint=NOT_RUNNING),
+    )
+    mend = found(facts, "engine").mend
+
+    assert found(facts, "docker").ok
+    assert mend
+    assert mend.title.startswith("install docker.io, docker-buildx, containerd,")
+
+
+def test_client_that_cannot_be_executed() -> None:
+    """A docker of another architecture on PATH is named as the fault."""
+    client = found(replace(BARE_13, programs=BARE_13.programs | {"docker"}), "docker")
+
+    assert (client.status, client.found) == (Status.BROKEN, "docker on PATH cannot be executed")
+
+
+@pytest.mark.parametrize("processor", ["i686", "armv8l", "loongarch64"])
+def test_unknown_processor(processor: str) -> None:
+    """A processor that archway does not know is a finding like others, and no platform is called foreign there."""
+    facts = replace(BARE_13, machine=processor)
+    every = findings(facts, Settings())
+
+    assert found(facts, "processor").found == f"{processor}, which archway does not know"
+    assert [finding.name for finding in every if finding.name.startswith("emulation")] == []
+    with pytest.raises(MachineError, match="a build would fail"):
+        judge(every)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"kernel": "6.10.14-linuxkit"}, False),
+        ({"system": "Docker Desktop"}, False),
+        ({"endpoint": "tcp://192.0.2.1:2375"}, False),
+        ({"endpoint": "unix:///run/user/1000/docker.sock"}, True),
+    ],
+)
+def test_same_kernel(change: dict[str, str], same: bool) -> None:
+    """An engine shares this kernel if it is reached by a socket, tells this kernel, and is no desktop product."""
+    assert same == replace(READY, engine=replace(READY.engine, **change)).same_kernel  # type: ignore[arg-type]
+
+
+def test_left_over() -> None:
+    """What archway wrote and what only does harm now is removed."""
+    finding = found(replace(READY, left_over=("/etc/apt/preferences.d/archway-trixie",)), "left-over files")
+
+    assert (finding.status, finding.blocks) == (Status.BROKEN, False)
+    assert [command.shell for command in finding.remedy] == ["rm -f /etc/apt/preferences.d/archway-trixie"]
+
+
+@pytest.mark.parametrize(("free", "fine"), [(2**29, False), (2**31, True)])
+def test_disk_of_the_monorepo(free: int, fine: bool) -> None:
+    """A monorepo on a disk of its own needs room there as well."""
+    finding = found(replace(READY, free=free), "disk space here")
+
+    assert fine == finding.ok
+    assert "free in /mono" in finding.found
 
 
 @pytest.mark.parametrize("buildx", ["", "v0.10.4"])
@@ -205,7 +321,7 @@ def test_lost_after_reboot(binfmt: Binfmt) -> None:
 def test_any_packager() -> None:
     """A right registration is left alone, whatever its name, even if its interpreter is no longer there."""
     given = replace(
-        entry(name="from-an-image", flags="F"), static=None, version="", interpreter="/usr/bin/qemu-aarch64"
+        entry(name="from-an-image", flags="F"), static=False, version="", interpreter="/usr/bin/qemu-aarch64"
     )
 
     assert found(replace(READY, binfmt=Binfmt(entries=(given,))), EMULATION).status == Status.OK
@@ -294,4 +410,4 @@ def test_json() -> None:
     (emulation,) = (one for one in told if one["name"] == EMULATION)
 
     assert emulation["status"] == "missing"
-    assert [f"cp {RECIPE.path} /proc/sys/fs/binfmt_misc/register"] == emulation["remedy"]
+    assert [f"tee /proc/sys/fs/binfmt_misc/register <<'END'\n{line(RECIPE)}\nEND"] == emulation["remedy"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from archway.machine import apt, remedies
-from archway.machine.binfmt import Binfmt
+from archway.machine import apt, emulation, registry, remedies
+from archway.machine.binfmt import Binfmt, Entry, line
 from archway.machine.commands import Command, detached, for_user, script, tell_kernel, write
 from archway.machine.facts import Facts, RegistryPort, Source
 from archway.machine.setup import rehearsal
@@ -33,12 +37,10 @@ WANTED = Settings()
 
 
 def installed(facts: Facts) -> list[str]:
-    """The packages of the last command."""
+    """The packages of the command that installs."""
     remedy = remedies.install(facts, WANTED)
     assert remedy
-    words = (
-        shlex.split(remedy.commands[-1].argv[-1]) if remedy.commands[-1].argv[0] == "sh" else remedy.commands[-1].argv
-    )
+    words = next(command.argv for command in remedy.commands if command.must_finish and "qemu-user" in command.argv)
     return list(words[words.index("--no-install-recommends") + 1 :])
 
 
@@ -57,7 +59,7 @@ def test_bare_13() -> None:
 
     assert remedy
     assert everything.split() == installed(BARE_13)
-    assert list(files(remedy.commands)) == ["/etc/docker/daemon.json"]
+    assert list(files(remedy.commands)) == [apt.POLICY, remedies.DAEMON_JSON]
 
 
 def test_bare_12() -> None:
@@ -66,14 +68,15 @@ def test_bare_12() -> None:
     assert remedy
     written = files(remedy.commands)
 
-    assert written["/etc/apt/preferences.d/archway-trixie"].startswith(
-        "Package: *\nPin: release n=trixie\nPin-Priority: 1\n"
+    assert "\nPackage: *\nPin: release o=Debian,n=trixie\nPin-Priority: 1\n" in written[apt.NOTHING_ELSE]
+    engine, qemu = (written[apt.PREFERENCES[kind]] for kind in ("engine", "qemu"))
+    assert (
+        "\nPackage: docker.io docker-cli docker-buildx containerd\n"
+        "Pin: release o=Debian,n=trixie\nPin-Priority: 990\n" in engine
     )
-    assert written["/etc/apt/preferences.d/archway-engine"].startswith(
-        "Package: docker.io docker-cli docker-buildx containerd qemu-user qemu-user-binfmt\n"
-        "Pin: release n=trixie\nPin-Priority: 990\n"
-    )
-    assert "Pin: release n=trixie-security" in written["/etc/apt/preferences.d/archway-engine"]
+    assert "\nPackage: qemu-user qemu-user-binfmt\n" in qemu
+    assert "Pin: release o=Debian,n=trixie-security" in engine
+    assert all("Delete this file before you upgrade" in written[path] for path in apt.OURS)
     sources = written[apt.SOURCES_FILE]
     assert f"URIs: {MIRROR}\nSuites: trixie\n" in sources
     assert f"URIs: {SECURITY}\nSuites: trixie-security\n" in sources
@@ -89,14 +92,55 @@ def test_pins_before_source() -> None:
     assert names.index("/etc/apt/preferences.d/archway-trixie") < names.index(apt.SOURCES_FILE)
 
 
-def test_daemon_json_comes_first() -> None:
-    """The engine's settings are written before the packages: systemd starts the engine while they are installed."""
+def test_nothing_is_removed() -> None:
+    """Packages of somebody's that contradict ours are never removed: every installation says so to apt, in English."""
+    for facts in (BARE_12, BARE_12_NO_SYSTEMD, BARE_13):
+        remedy = remedies.install(facts, WANTED)
+        assert remedy
+        apts = [command.argv for command in remedy.commands if "install" in command.argv and "apt-get" in command.argv]
+        assert apts
+        assert all("--no-remove" in argv and argv[:2] == ("env", "LC_ALL=C") for argv in apts)
+
+
+def test_what_is_there_is_kept() -> None:
+    """A containerd or client that is there is neither installed from elsewhere, nor moved by a pin."""
+    client = replace(BARE_12.engine, client="28.2.2")
+    facts = replace(BARE_12, programs=BARE_12.programs | {"containerd", "docker"}, engine=client)
+    remedy = remedies.install(facts, WANTED)
+    assert remedy
+
+    assert installed(facts)[:2] == ["docker.io", "docker-buildx"]
+    assert "containerd" not in installed(facts)
+    assert "\nPackage: docker.io docker-buildx\n" in files(remedy.commands)[apt.PREFERENCES["engine"]]
+
+
+def test_download_may_be_interrupted() -> None:
+    """Only what changes packages must finish; the download before it, which takes long, may be interrupted."""
+    remedy = remedies.install(BARE_13, WANTED)
+    assert remedy
+    download, install = (command for command in remedy.commands if "--no-remove" in command.argv)
+
+    assert ("--download-only" in download.argv, download.must_finish) == (True, False)
+    assert ("--download-only" in install.argv, install.must_finish) == (False, True)
+
+
+def test_daemon_json_only_after_the_packages() -> None:
+    """The engine's settings are written when the packages are there: nothing starts before, no failure leaves them."""
     remedy = remedies.install(BARE_12_NO_SYSTEMD, WANTED)
 
     assert remedy
-    first = remedy.commands[0]
-    assert first.argv[-1] == "/etc/docker/daemon.json"
-    assert json.loads(first.stdin or "") == {"features": {"containerd-snapshotter": True}, "mtu": 1400}
+    last = remedy.commands[-1]
+    assert last.argv[-1] == "/etc/docker/daemon.json"
+    assert json.loads(last.stdin or "") == {"features": {"containerd-snapshotter": True}, "mtu": 1400}
+
+
+def test_engine_that_started_without_settings() -> None:
+    """Where somebody's policy may have let systemd start the engine, it is started again with its settings."""
+    remedy = remedies.install(replace(BARE_13, policy=True), WANTED)
+
+    assert remedy
+    assert remedy.commands[-1].shell == "systemctl try-restart docker"
+    assert apt.POLICY not in files(remedy.commands)
 
 
 def test_daemon_json_is_not_ours() -> None:
@@ -104,34 +148,47 @@ def test_daemon_json_is_not_ours() -> None:
     remedy = remedies.install(replace(BARE_13, daemon_json=True), WANTED)
 
     assert remedy
-    assert files(remedy.commands) == {}
+    assert list(files(remedy.commands)) == [apt.POLICY]
 
 
-def test_without_systemd() -> None:
-    """Without systemd the packages' init scripts are kept from running, and that is undone whatever happens."""
-    remedy = remedies.install(BARE_12_NO_SYSTEMD, WANTED)
+@pytest.mark.parametrize("facts", [BARE_12_NO_SYSTEMD, BARE_13])
+def test_no_service_is_started(facts: Facts) -> None:
+    """While packages are installed no service is started; the policy for that goes whatever happens."""
+    remedy = remedies.install(facts, WANTED)
+    assert remedy
+    (policy,) = (command for command in remedy.commands if command.argv[-1] == apt.POLICY)
+
+    assert (policy.argv, policy.stdin) == (
+        ("install", "-D", "-m", "755", "/dev/stdin", apt.POLICY),
+        f"#!/bin/sh\n{apt.MARK}\nexit 101\n",
+    )
+    assert remedy.commands.index(policy) < next(
+        number for number, command in enumerate(remedy.commands) if "docker.io" in command.argv
+    )
+    assert remedy.afterwards[-1].shell == f"rm -f {apt.POLICY}"
+
+
+def test_policy_of_somebodys() -> None:
+    """A policy that is there is neither replaced nor removed."""
+    remedy = remedies.install(replace(BARE_12_NO_SYSTEMD, policy=True), WANTED)
 
     assert remedy
-    line = remedy.commands[-1].argv[-1]
-    assert line.startswith("trap 'rm -f /usr/sbin/policy-rc.d' EXIT; ")
-    allowed = remedies.install(replace(BARE_12_NO_SYSTEMD, policy=True), WANTED)
-    assert allowed
-    assert allowed.commands[-1].argv[0] == "env"
+    assert apt.POLICY not in " ".join(command.shell for command in remedy.all)
 
 
 @pytest.mark.parametrize(
     ("facts", "off"),
     [
-        (BARE_13, "systemctl mask docker-registry.service"),
-        (BARE_12_NO_SYSTEMD, "install -D -m 644 /dev/stdin /etc/default/docker-registry"),
+        (BARE_13, "systemctl disable --now docker-registry.service || true"),
+        (BARE_12_NO_SYSTEMD, "update-rc.d docker-registry disable || true"),
     ],
 )
 def test_packaged_registry_is_off(facts: Facts, off: str) -> None:
-    """The package's own service, which listens on every address, never starts: that is settled before installing."""
+    """The package's own service listens on every address: it is switched off, so that an admin can switch it on."""
     remedy = remedies.install(facts, WANTED)
     assert remedy
 
-    assert off in remedy.commands[-2].shell
+    assert off == remedy.afterwards[0].shell
 
 
 def test_mirror_before_the_first_update() -> None:
@@ -154,7 +211,25 @@ def test_somebody_elses_next_release() -> None:
     remedy = remedies.install(replace(BARE_12, daemon_json=True, sources=(*BOOKWORM_SOURCES, theirs)), WANTED)
 
     assert remedy
-    assert list(files(remedy.commands)) == ["/etc/apt/preferences.d/archway-engine"]
+    assert list(files(remedy.commands)) == [apt.PREFERENCES["engine"], apt.PREFERENCES["qemu"], apt.POLICY]
+
+
+@pytest.mark.parametrize(
+    ("origin", "codename", "uri", "theirs"),
+    [
+        ("Docker", "trixie", "http://other.example.org/", False),
+        ("Debian", "trixie-backports", MIRROR, False),
+        ("", "", "http://other.example.org/", False),
+        ("", "", MIRROR, True),
+    ],
+)
+def test_other_vendors_name_their_releases_alike(origin: str, codename: str, uri: str, theirs: bool) -> None:
+    """Only Debian's own next release counts as somebody's decision; before the first update its address tells."""
+    source = Source(uri=uri, release="trixie", component="main", codename=codename, origin=origin)
+    remedy = remedies.install(replace(BARE_12, sources=(*BOOKWORM_SOURCES, source)), WANTED)
+
+    assert remedy
+    assert theirs == (apt.SOURCES_FILE not in files(remedy.commands))
 
 
 def test_our_own_next_release() -> None:
@@ -175,7 +250,7 @@ def test_working_engine_is_left_alone() -> None:
 
     assert remedy
     assert installed(facts) == ["mmdebstrap", "qemu-user"]
-    assert "docker" not in files(remedy.commands)["/etc/apt/preferences.d/archway-qemu"]
+    assert apt.PREFERENCES["engine"] not in files(remedy.commands)
 
 
 @pytest.mark.parametrize("facts", [UBUNTU, READY])
@@ -186,53 +261,109 @@ def test_nothing_to_install(facts: Facts) -> None:
 
 def test_start_by_hand() -> None:
     """Without systemd the engine starts in a session of its own; pid files of dead engines go first."""
-    facts = replace(silent(READY, "Cannot connect"), daemon_lives=False, stale=("/run/docker.pid",))
-    remedy = remedies.start_engine(facts)
+    remedy = remedies.start_engine(replace(silent(READY, "Cannot connect"), daemon_lives=False))
 
     assert remedy
     remove, start = remedy.commands
-    assert remove.argv == ("rm", "-f", "/run/docker.pid")
+    assert remove.argv == ("sh", "-c", remedies.STALE)
     assert "setsid dockerd --pidfile /run/docker.pid </dev/null >>/var/log/dockerd.log 2>&1 &" in start.shell
     assert start.until == ("docker", "version")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("content", ["4194304000", "", "nonsense", "other", "itself"])
+def test_stale_pid_files(tmp_path: Path, content: str) -> None:
+    """A pid file is removed if its process is gone or another program, and kept if it is the one that it names."""
+    pid_file = tmp_path / "docker.pid"
+    shutil.copy("/bin/sleep", tmp_path / "dockerd")
+    name = str(tmp_path / "dockerd") if content == "itself" else "sleep"
+    with subprocess.Popen([name, "20"]) as process:
+        pid_file.write_text(str(process.pid) if content in ("other", "itself") else content)
+        line = remedies.STALE.replace(remedies.PID_FILE, str(pid_file)).replace("/run/docker/", f"{tmp_path}/none/")
+        subprocess.run(["sh", "-c", line], check=True)
+        process.kill()
+
+    assert pid_file.exists() == (content == "itself")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"engine": replace(READY.engine, server="", endpoint="tcp://192.0.2.1:2375")},
+        {"programs": READY.programs - {"dockerd"}},
+        {"daemon_lives": True},
+        {"switched_off": "masked"},
+        {"engine": replace(READY.engine, server="", client="")},
+        {"engine": replace(READY.engine, server="", client="podman version 5.4.2")},
+    ],
+)
+def test_engine_that_is_not_started(change: dict[str, Any]) -> None:
+    """No engine is started that is elsewhere, not there, hanging, switched off, or that no client could ask."""
+    facts = replace(silent(READY, "Cannot connect"), daemon_lives=False)
+
+    assert remedies.start_engine(facts)
+    assert remedies.start_engine(replace(facts, **change)) is None
+
+
 def test_start_with_systemd() -> None:
-    """With systemd the engine is systemd's, now and after a reboot."""
+    """With systemd the engine is started; whether it starts after a reboot was decided by who installed it."""
     remedy = remedies.start_engine(replace(silent(READY, "Cannot connect"), daemon_lives=False, systemd=True))
 
     assert remedy
-    assert [command.argv for command in remedy.commands] == [("systemctl", "enable", "--now", "docker")]
+    assert [command.argv for command in remedy.commands] == [("systemctl", "start", "docker")]
 
 
 def test_register_after_reboot() -> None:
-    """The one line of Debian's package is copied to the kernel, after mounting."""
-    remedy = remedies.register(replace(READY, binfmt=Binfmt(mounted=False, recipes=(RECIPE,))), ARM64)
+    """The one line of Debian's package is told to the kernel, after mounting."""
+    remedy = emulation.register(replace(READY, binfmt=Binfmt(mounted=False, recipes=(RECIPE,))), ARM64)
 
     assert remedy
     assert [command.shell for command in remedy.commands] == [
         "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc",
-        "cp /usr/share/qemu/binfmt.d/qemu-aarch64.conf /proc/sys/fs/binfmt_misc/register",
+        f"tee /proc/sys/fs/binfmt_misc/register <<'END'\n{line(RECIPE)}\nEND",
     ]
 
 
-def test_register_again_with_f() -> None:
-    """A registration without F goes before the right one comes, whatever its name; good ones of others stay."""
-    other = entry(name="qemu-riscv64", platform=ARM64)
-    binfmt = Binfmt(entries=(entry(name="old", flags="PO"), other), recipes=(RECIPE,))
-    remedy = remedies.register(replace(READY, binfmt=binfmt), ARM64)
+@pytest.mark.parametrize(
+    ("faulty", "name"),
+    [
+        (entry(name="old", flags="PO"), "qemu-aarch64"),
+        (entry(flags="PO"), "qemu-aarch64-archway"),
+        (replace(entry(), enabled=False), "qemu-aarch64-archway"),
+    ],
+)
+def test_register_again(faulty: Entry, name: str) -> None:
+    """The right registration hides a faulty one, which is left as it is, under a name that is free."""
+    binfmt = Binfmt(entries=(faulty,), names=frozenset({faulty.name}), recipes=(RECIPE,))
+    remedy = emulation.register(replace(READY, binfmt=binfmt), ARM64)
 
     assert remedy
-    assert [
-        "tee /proc/sys/fs/binfmt_misc/old <<'END'\n-1\nEND",
-        f"cp {RECIPE.path} /proc/sys/fs/binfmt_misc/register",
-    ] == [command.shell for command in remedy.commands]
+    assert [f"{line(replace(RECIPE, name=name))}\n"] == [command.stdin for command in remedy.commands]
     assert remedy.expected.binfmt.runs(ARM64)
+
+
+def test_register_under_the_third_name() -> None:
+    """A name counts as taken whatever has it, even what is not for this platform."""
+    binfmt = Binfmt(names=frozenset({"qemu-aarch64", "qemu-aarch64-archway"}), recipes=(RECIPE,))
+    remedy = emulation.register(replace(READY, binfmt=binfmt), ARM64)
+
+    assert remedy
+    assert (remedy.commands[0].stdin or "").startswith(":qemu-aarch64-archway1:")
+
+
+def test_switch_on() -> None:
+    """binfmt_misc that is switched off as a whole is switched on; a good registration needs nothing more."""
+    binfmt = Binfmt(enabled=False, entries=(entry(),), recipes=(RECIPE,))
+    remedy = emulation.register(replace(READY, binfmt=binfmt), ARM64)
+
+    assert remedy
+    assert [command.shell for command in remedy.commands] == ["tee /proc/sys/fs/binfmt_misc/status <<'END'\n1\nEND"]
 
 
 def test_recipe_without_f() -> None:
     """A packager's line without F is registered with F added."""
     binfmt = Binfmt(recipes=(replace(RECIPE, flags="OP"),))
-    remedy = remedies.register(replace(READY, binfmt=binfmt), ARM64)
+    remedy = emulation.register(replace(READY, binfmt=binfmt), ARM64)
 
     assert remedy
     (command,) = remedy.commands
@@ -242,7 +373,7 @@ def test_recipe_without_f() -> None:
 
 def test_registry_listens_on_loopback_only() -> None:
     """The registry listens on 127.0.0.1, can delete, keeps its data in the monorepo, and needs no root."""
-    remedy = remedies.serve_registry(replace(READY, registry=RegistryPort.NOTHING), WANTED)
+    remedy = registry.serve(replace(READY, registry=RegistryPort.NOTHING), WANTED)
 
     assert remedy
     text = files(remedy.commands)["/mono/.archway/registry/config.yml"]
@@ -331,6 +462,12 @@ def test_neither_root_nor_sudo() -> None:
         ("Sub-process /usr/bin/sqv returned an error code (1), error message is: Missing key 4C", "signature"),
         ("E: Release file for http://mirror.example.org/ is not valid yet (invalid for another 2d)", "from the future"),
         ("E: Unable to locate package docker-buildx", "do not have a package"),
+        (
+            "The following packages will be REMOVED:\n  containerd.io podman-docker\nThe following NEW packages\n"
+            "E: Packages need to be removed but remove is disabled.",
+            "contradict these, and archway removes none: containerd.io podman-docker",
+        ),
+        ("The following packages have unmet dependencies:\n docker.io : Depends: x", "contradict those"),
         ("E: Could not get lock /var/lib/dpkg/lock-frontend.", "another program installs"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,7 +119,7 @@ def test_dry_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     setup.make_ready(WANTED, dry_run=True)
     printed = capsys.readouterr()
 
-    for part in ("install docker.io", "systemctl enable --now docker", "binfmt_misc/register", "docker-registry serve"):
+    for part in ("install docker.io", "systemctl start docker", "binfmt_misc/register", "docker-registry serve"):
         assert part in printed.out
     assert "each step expects that the one before did its work" in printed.err
 
@@ -151,6 +154,37 @@ def test_carry_out_failure(tmp_path: Path) -> None:
     assert "Temporary failure" in error.value.why
     assert str(tmp_path / "logs" / "setup.log") == error.value.where
     assert not (tmp_path / "file").exists()
+
+
+def test_carry_out_cleans_up(tmp_path: Path) -> None:
+    """What cleans up is run whatever happened before it: nothing, a failure, an interruption."""
+    file = tmp_path / "file"
+    clean = (Command(argv=("rm", "-f", str(file))),)
+    made = remedy(write(str(file), "x"), Command(argv=("test", "-f", str(file))))
+    out(replace(made, afterwards=clean), tmp_path)
+
+    assert not file.exists()
+    with pytest.raises(MachineError):
+        out(replace(remedy(write(str(file), "x"), Command(argv=("false",))), afterwards=clean), tmp_path)
+    assert not file.exists()
+    interrupt = Command(argv=("sh", "-c", f"sleep 0.5; kill -INT {os.getpid()}; sleep 5"))
+    with pytest.raises(KeyboardInterrupt):
+        out(replace(remedy(write(str(file), "x"), interrupt), afterwards=clean), tmp_path)
+    assert not file.exists()
+
+
+def test_carry_out_lets_packages_finish(tmp_path: Path) -> None:
+    """An installation goes on to its end when we are interrupted, however often; only then we are."""
+    file = tmp_path / "file"
+    line = f"sleep 0.5; kill -INT {os.getpid()}; sleep 1; kill -TERM {os.getpid()}; sleep 0.5; touch {file}"
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            out(remedy(Command(argv=("sh", "-c", line), must_finish=True)), tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert file.exists()
 
 
 def test_carry_out_may_fail(tmp_path: Path) -> None:

@@ -8,25 +8,26 @@ import org.apache.thrift.transport.TTransportException;
 
 /**
  * Uses a metastore as a client does: lists its databases and, with "write", creates one, finds it and drops it.
- * Usage: MetastoreProbe HOST PORT SECONDS [write], where SECONDS is how long to wait for the port.
+ * Usage: MetastoreProbe HOST PORT WAIT TIMEOUT [write]: WAIT seconds for the port, TIMEOUT seconds for each answer.
  */
 public final class MetastoreProbe {
     public static void main(String[] arguments) throws Exception {
         String host = arguments[0];
         int port = Integer.parseInt(arguments[1]);
         long deadline = System.nanoTime() + Long.parseLong(arguments[2]) * 1_000_000_000L;
-        try (TSocket socket = connect(host, port, deadline)) {
+        int timeout = Integer.parseInt(arguments[3]) * 1_000;
+        try (TSocket socket = connect(host, port, deadline, timeout)) {
             var metastore = new ThriftHiveMetastore.Client(new TBinaryProtocol(socket));
-            if (arguments.length > 3) {
+            if (arguments.length > 4) {
                 write(metastore);
             }
             System.out.println("databases: " + metastore.get_all_databases());
         }
     }
 
-    private static TSocket connect(String host, int port, long deadline) throws Exception {
+    private static TSocket connect(String host, int port, long deadline, int timeout) throws Exception {
         while (true) {
-            var socket = new TSocket(host, port, 120_000);
+            var socket = new TSocket(host, port, timeout);
             try {
                 socket.open();
                 return socket;
