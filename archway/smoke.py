@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from archway import log
 from archway.engine import Engine, last_lines
 from archway.errors import MachineError, SmokeTestError, UsageError
+from archway.machine.guard import require_emulation
 from archway.metadata import Smoke
 from archway.references import tag
 from archway.settings import Settings
@@ -57,12 +58,13 @@ def smoke_tests(
 
     :param everything: all images were asked for, so one without a smoke test is no mistake
     :raises UsageError: an image that was asked for has no smoke test; nothing was run
-    :raises MachineError: an image is not built, nothing was run; or a platform cannot be run here
+    :raises MachineError: an image is not built, or a platform cannot be run here; nothing was run
     """
     requested = [step for step in steps if step.requested]
     tested = [(step, smoke) for step in requested if (smoke := step.image.metadata.smoke)]
     _check_smoke(requested, tested=len(tested), everything=everything)
     _check_built(engine, [step for step, _ in tested])
+    require_emulation([step.target.platform for step, _ in tested])
     for step, smoke in tested:
         yield smoke_test(engine, settings, step, smoke)
 

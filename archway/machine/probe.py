@@ -80,9 +80,17 @@ def _our_policy(files: Files) -> bool:
 
 def _left_over(files: Files, codename: str) -> tuple[str, ...]:
     """A policy of an installation that was killed; on a newer Debian, what the older one needed."""
-    upgraded = codename in CODENAMES and codename != "bookworm"
-    sources = [path for path in apt.OURS if upgraded and not files.absent(path)]
-    return (*sources, *([apt.POLICY] if _our_policy(files) else []))
+    sources = [path for path in apt.OURS if not files.absent(path)]
+    kept = sources if sources and _upgraded(codename) else []
+    return (*kept, *([apt.POLICY] if _our_policy(files) else []))
+
+
+def _upgraded(codename: str) -> bool:
+    """Whether this is a newer Debian than 12, or is to become one: its sources are gone, and pins hold it back."""
+    if codename != "bookworm":
+        return codename in CODENAMES
+    sources = _sources()
+    return bool(sources) and not any("bookworm" in (source.release, source.codename) for source in sources)
 
 
 def _with_free(facts: Facts) -> Engine:

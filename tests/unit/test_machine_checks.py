@@ -172,6 +172,7 @@ def test_switched_off(word: str) -> None:
 
 ELSEWHERE = {
     "podman's stand-in": {"client": "podman version 5.4.2", "package": "podman-docker"},
+    "podman by another way": {"client": "podman version 5.4.2"},
     "Docker's own client": {"client": "28.5.2", "package": "docker-ce-cli"},
     "WSL": {"client": "28.5.2", "kernel": "5.15.167.4-microsoft-standard-WSL2"},
     "WSL, Desktop stopped": {"client": "", "kernel": "5.15.167.4-microsoft-standard-WSL2"},

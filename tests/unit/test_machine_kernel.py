@@ -65,14 +65,15 @@ def test_supported(tmp_path: Path, files: dict[str, str | bytes], supported: boo
     assert supported == read_binfmt(machine(tmp_path, files), [ARM64], versions=False).supported
 
 
-def test_newest_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["abc", "cba", "bca"])
+def test_newest_first(tmp_path: Path, order: str) -> None:
     """The newest registration comes first, because the kernel takes it, whatever its name."""
-    files = machine(tmp_path, {**MOUNTED, f"{MOUNT}/a": ACTIVE, f"{MOUNT}/b": ACTIVE, f"{MOUNT}/c": ACTIVE})
-    for age, name in enumerate(("b", "c", "a")):
+    files = machine(tmp_path, {**MOUNTED, **{f"{MOUNT}/{name}": ACTIVE for name in order}})
+    for age, name in enumerate(order):
         os.utime(files.at(f"{MOUNT}/{name}"), ns=(0, 10**18 - age))
     found = read_binfmt(files, [ARM64], versions=False)
 
-    assert [entry.name for entry in found.entries] == ["b", "c", "a"]
+    assert list(order) == [entry.name for entry in found.entries]
 
 
 def test_names_are_all_kept(tmp_path: Path) -> None:

@@ -218,21 +218,30 @@ def test_mtu(tmp_path: Path, bin_folder: Path, mtu: str, expected: int | None) -
     assert expected == probed(tmp_path, files).mtu
 
 
+OURS = (apt.SOURCES_FILE, apt.NOTHING_ELSE)
+
+
 @linux
 @pytest.mark.parametrize(
-    ("codename", "left_over"),
-    [("bookworm", (apt.POLICY,)), ("trixie", (apt.SOURCES_FILE, apt.NOTHING_ELSE, apt.POLICY))],
+    ("codename", "apt_names", "left_over"),
+    [("bookworm", "bookworm", ()), ("bookworm", "trixie", OURS), ("bookworm", "", ()), ("trixie", "trixie", OURS)],
 )
-def test_left_over(tmp_path: Path, bin_folder: Path, codename: str, left_over: tuple[str, ...]) -> None:
-    """A policy with archway's mark is a left-over and nobody's policy; the pins are left over once Debian is newer."""
-    written: dict[str, str | bytes] = {
-        apt.SOURCES_FILE: "",
-        apt.NOTHING_ELSE: "",
-        apt.POLICY: f"#!/bin/sh\n{apt.MARK}\n",
-    }
-    facts = probed(tmp_path, {**written, "/etc/os-release": f"ID=debian\nVERSION_CODENAME={codename}\n"})
+def test_left_over(tmp_path: Path, bin_folder: Path, codename: str, apt_names: str, left_over: tuple[str, ...]) -> None:
+    """The pins are left over once Debian is newer, or its sources are and the pins hold it back."""
+    named = f"http://mirror.example.org/|/etc/apt/sources.list:1|{apt_names}|main|{apt_names}|Debian|Debian"
+    program(bin_folder, "apt-get", f"echo '{named if apt_names else ''}'")
+    files: dict[str, str | bytes] = dict.fromkeys(OURS, "")
+    facts = probed(tmp_path, {**files, "/etc/os-release": f"ID=debian\nVERSION_CODENAME={codename}\n"})
 
     assert left_over == facts.left_over
+
+
+@linux
+def test_left_over_policy(tmp_path: Path, bin_folder: Path) -> None:
+    """A policy with archway's mark was left by an installation that was killed, and is nobody's policy."""
+    facts = probed(tmp_path, {apt.POLICY: f"#!/bin/sh\n{apt.MARK}\nexit 101\n"})
+
+    assert facts.left_over == (apt.POLICY,)
     assert not facts.policy
 
 

@@ -167,7 +167,7 @@ def test_carry_out_cleans_up(tmp_path: Path) -> None:
     with pytest.raises(MachineError):
         out(replace(remedy(write(str(file), "x"), Command(argv=("false",))), afterwards=clean), tmp_path)
     assert not file.exists()
-    interrupt = Command(argv=("sh", "-c", f"sleep 0.5; kill -INT {os.getpid()}; sleep 5"))
+    interrupt = Command(argv=("sh", "-c", f"sleep 0.5; kill -INT {os.getpid()}"), must_finish=True)
     with pytest.raises(KeyboardInterrupt):
         out(replace(remedy(write(str(file), "x"), interrupt), afterwards=clean), tmp_path)
     assert not file.exists()
