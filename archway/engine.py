@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -76,12 +77,9 @@ class Engine:
     def _client(self) -> DockerClient:
         from python_on_whales import DockerClient
 
-        try:
-            return DockerClient()
-        except Exception as missing:  # python-on-whales raises a bare Exception for a missing client
-            raise MachineError(
-                "there is no docker command", why=str(missing).splitlines()[0], hint="run: inv setup"
-            ) from None
+        if shutil.which("docker") is None:
+            raise MachineError("there is no docker command", why="none is on PATH", hint="run: inv setup")
+        return DockerClient()
 
     @cached_property
     def _builder(self) -> str:
@@ -184,7 +182,7 @@ class Engine:
     def names(self, pattern: str) -> list[str]:
         """The names of the engine's images that fit a pattern, as ``docker image ls --filter reference=`` has it."""
         with _telling():
-            found = self._client.image.list(filters={"reference": pattern})
+            found = self._client.image.list(filters=[("reference", pattern)])
             return [name for image in found for name in image.repo_tags if fnmatch(name.rpartition(":")[0], pattern)]
 
     def save(self, name: str, path: Path) -> None:

@@ -167,9 +167,8 @@ def test_smoke_test_that_hangs_is_ended(monorepo: Monorepo, inv: Inv) -> None:
 
     assert ran.exit_code == 10
     assert "longer than its 2 s" in ran.stderr
-    left = subprocess.run(
-        ["docker", "ps", "-aq", "--filter", "label=dev.archway.smoke"], capture_output=True, text=True, check=True
-    )
+    mark = f"label=dev.archway.smoke=test-app 1 {Platform.native().tag}"
+    left = subprocess.run(["docker", "ps", "-aq", "--filter", mark], capture_output=True, text=True, check=True)
     assert left.stdout == ""
 
 

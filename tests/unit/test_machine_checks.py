@@ -83,7 +83,7 @@ def test_mac() -> None:
     assert "28.5.2 on Docker Desktop" in found(MAC, "engine").found
     assert found(MAC, "emulation linux/amd64").status == Status.OK
     assert found(MAC, "root file systems").status == Status.MISSING
-    image = Settings(rootfs="docker.io/library/debian:trixie-slim")
+    image = Settings(rootfs="debian:trixie-slim")
     assert found(MAC, "root file systems", image).status == Status.OK
     judge(findings(MAC, image))
 

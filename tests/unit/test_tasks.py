@@ -77,6 +77,16 @@ def test_wrong_words_end_with_a_message(app: Monorepo, words: list[str], code: i
     assert done.stdout == ""
 
 
+def test_no_docker_command_is_told(app: Monorepo, tmp_path: Path) -> None:
+    """Without a docker command a build says how to get one."""
+    done = inv(app.root, "build", "--product", "app", PATH=str(tmp_path))
+
+    assert done.returncode == 4
+    assert "there is no docker command" in done.stderr
+    assert "inv setup" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_broken_settings_are_told_by_the_task(app: Monorepo) -> None:
     """The list of tasks works with broken settings; a task says what is wrong, and where."""
     app.write("pyproject.toml", '[tool.archway]\nregistri = "x"\n')
