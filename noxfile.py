@@ -41,8 +41,8 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Unit tests, then engine tests: `nox -s tests -- unit` or `-- engine` for one of them, or any pytest options."""
     install(session, "test")
-    parts = session.posargs if session.posargs in (["unit"], ["engine"]) else ["unit", "engine"]
-    options = [] if parts is session.posargs else session.posargs
+    parts = [word for word in session.posargs if word in ("unit", "engine")] or ["unit", "engine"]
+    options = [word for word in session.posargs if word not in ("unit", "engine")]
     session.run("pytest", *(f"tests/{part}" for part in parts), *options)
 
 

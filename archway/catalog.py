@@ -109,6 +109,11 @@ class Catalog:
         known = {image.folder.name if kind else image.name: image for image in self if kind in (None, image.kind)}
         if found := known.get(name):
             return found
+        for image in self:
+            if name in (image.name, image.folder.name):
+                shown = image.name if image.kind == "image" else image.folder.name
+                what = "a shared image" if image.kind == "image" else f"a {image.kind}".replace("a o", "an o")
+                raise UsageError(f"{name} is {what}: say --{image.kind} {shown}")
         for folder in _folders(self.settings):
             if folder.name == name and (folder / "Dockerfile").is_file():
                 where = f"{folder.relative_to(self.settings.root)}/image.toml"

@@ -102,7 +102,9 @@ def _said_by_failing_step(output: Sequence[str]) -> list[str]:
     mark = f"#{failed} "
     lines = [line.removeprefix(mark) for line in output if line.startswith(mark)]
     said = [re.sub(r"^\d+\.\d+ ", "", line) for line in lines if re.match(r"\d+\.\d+ ", line)]
-    return [*lines[:1], *said]
+    # Of a RUN it says only that it failed; of anything else it is the reason.
+    reason = [line for line in lines if line.startswith("ERROR: ") and not line.startswith("ERROR: process ")]
+    return [*lines[:1], *said, *reason]
 
 
 def _line(text: str) -> int | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archway.catalog import Catalog, Image
 from archway.dockerfile import ImageUse, Line, Resolution, resolve, split_stages
-from archway.errors import Location, MachineError, MetadataError, UsageError
+from archway.errors import Location, MachineError, MetadataError, UsageError, did_you_mean
 from archway.inputs import context_digest, platform_words
 from archway.metadata import Release
 from archway.platforms import Platform
@@ -140,7 +140,15 @@ class _Planner:
             arguments={**declared, **release.args, **forced},
             input_digest=self._digest(image, release, target.platform, found, parents.values(), declared),
             requested=requested,
+            doubts=tuple(self._doubts(image, found)),
         )
+
+    def _doubts(self, image: Image, found: Resolution) -> Iterator[str]:
+        for use in found.images:
+            near = did_you_mean(use.name, self.catalog.names - {image.name})
+            if use.name != ROOTFS and use.name not in self.catalog and near.startswith("did you mean"):
+                where = Location(image.shown(image.dockerfile_path), use.line)
+                yield f"{where}: {use.name} is no image of this monorepo; {near}"
 
     def _strategy(self, platform: Platform, foreign: Sequence[Line]) -> Strategy:
         if platform == self.build_platform:

@@ -23,11 +23,11 @@ def print_plan(steps: Sequence[Step], due: Sequence[Step], *, json: bool) -> Non
         return
     rows = []
     for step in steps:
-        state = "to build" if step.target in building else "up to date" if step.requested else "not needed"
+        state = "to build" if step.target in building else "up to date" if step.requested else "need not be built"
         dockerfile = step.image.shown(step.image.dockerfile_path)
         runs = "\n".join(f"{dockerfile}:{run.number}: {run.text}" for run in step.foreign_runs)
         rows.append([str(step.target), step.strategy, state, runs])
-    log.data.print(log.table("", ["target", "strategy", "", "lines that need emulation"], rows))
+    log.data.print(log.table("", ["target", "strategy", "state", "lines that need emulation"], rows))
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, json: bool) -> None:

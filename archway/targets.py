@@ -61,6 +61,8 @@ class Step:
     arguments: Mapping[str, str]
     input_digest: str
     requested: bool
+    doubts: tuple[str, ...]
+    """Images from outside whose names are nearly those of the monorepo's."""
 
     @property
     def all_parents(self) -> tuple[Target, ...]:

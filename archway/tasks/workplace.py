@@ -7,6 +7,7 @@ from pathlib import Path
 
 from invoke.context import Context
 
+from archway import log
 from archway.catalog import Catalog
 from archway.engine import Engine
 from archway.errors import UsageError
@@ -48,7 +49,10 @@ class Workplace:
             return build_platform or self.engine.platform
 
         wanted = selection.requests(self.catalog, native=here)
-        return make_plan(self.catalog, wanted, build_platform=here(), strategy=wish)
+        steps = make_plan(self.catalog, wanted, build_platform=here(), strategy=wish)
+        for doubt in dict.fromkeys(doubt for step in steps for doubt in step.doubts):
+            log.warn(doubt)
+        return steps
 
 
 def parse_strategy(text: str) -> Strategy | None:

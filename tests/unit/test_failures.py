@@ -100,6 +100,20 @@ def test_base_image_out_of_reach_is_not_the_engine(reason: str) -> None:
     assert type(explain("app", [last], dockerfile="Dockerfile", log="x.log")) is PackageSourceError
 
 
+def test_missing_file_of_a_copy_is_named() -> None:
+    """A COPY prints nothing before it fails; its reason is told."""
+    output = [
+        "#5 [1/2] COPY bin/helo /usr/local/bin/hello",
+        '#5 ERROR: failed to calculate checksum of ref x: "/bin/helo": not found',
+        'ERROR: failed to solve: failed to calculate checksum of ref x: "/bin/helo": not found',
+    ]
+
+    assert (
+        '"/bin/helo": not found'
+        in str(explain("app", output, dockerfile="Dockerfile", log="x.log")).split("all output")[0]
+    )
+
+
 def test_build_that_says_nothing() -> None:
     """Even without any output there is a message."""
     assert "app: a step failed" in str(explain("app", [], dockerfile="Dockerfile", log="x.log"))

@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def inv(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("INVOKE_")}
     nowhere = {"DOCKER_HOST": f"unix://{folder}/no-engine.sock", "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "invoke", *words], cwd=folder, env={**os.environ, **nowhere, **environment},
+        [sys.executable, "-m", "invoke", *words], cwd=folder, env={**clean, **nowhere, **environment},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -27,6 +28,7 @@ def app(monorepo: Monorepo) -> Monorepo:
     """A monorepo with one product, in which ``inv`` works."""
     monorepo.write("tasks.py", "from archway.tasks import namespace\n\nns = namespace()\n")
     monorepo.image("products/app", "FROM scratch\n")
+    monorepo.image("base", "FROM scratch\n")
     return monorepo
 
 
@@ -52,6 +54,8 @@ def test_tasks_are_listed_with_what_they_do(app: Monorepo) -> None:
     [
         (["build"], 2, "nothing to do"),
         (["build", "--product", "ap"], 2, "did you mean app?"),
+        (["build", "--operator", "app"], 2, "app is a product: say --product app"),
+        (["build", "--product", "base"], 2, "base is a shared image: say --image base"),
         (["build", "--product", "app=2"], 2, "has no version '2'"),
         (["build", "--product", "--help"], 2, "--product has no value"),
         (["build", "--product", "app", "--arch", "arm46"], 2, "did you mean"),
@@ -114,6 +118,16 @@ def test_dry_run_needs_no_engine(app: Monorepo) -> None:
     assert done.returncode == 0, done.stderr
     assert "app 1 arm64" in done.stdout
     assert "to build" in done.stdout
+
+
+def test_misspelt_base_is_doubted(app: Monorepo) -> None:
+    """A FROM that is nearly an image of the monorepo may be meant so or be a slip: it is said, not refused."""
+    app.image("products/other", "FROM bsae\n")
+
+    done = inv(app.root, "build", "--product", "other", "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert "products/other/Dockerfile:1: bsae is no image of this monorepo; did you mean base?" in done.stderr
 
 
 def test_environment_overrides_settings(app: Monorepo) -> None:
