@@ -296,3 +296,19 @@ def test_trusted_authorities_are_those_of_debian(hive: Built, engine: Engine) ->
     assert int(debian) > 100
     assert bundle == debian
     assert java == debian
+
+
+def test_jars_do_not_depend_on_the_machine_that_builds(hive: Built, engine: Engine, foreign: Platform) -> None:
+    """Maven chooses the same jars on a machine of the other kind, although Hadoop's POM asks for the processor."""
+    processor = {"amd64": "amd64", "arm64": "aarch64"}[foreign.architecture]
+    store = load(REPOSITORY).secrets().get("ca")
+    authorities = ["--volume", f"{store}:/run/secrets/ca:ro"] if store else []
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--volume", f"{REPOSITORY}/products/hive:/hive:ro", *authorities,
+         "--env", f"JAVA_TOOL_OPTIONS=-Dos.arch={processor}", "--env", "HIVE_VERSION=4.0.1",
+         "--env", "HADOOP_VERSION=3.4.3", hive.name("java-builder", engine.platform),
+         "maven-fetch", "/hive/pom.xml", "/hive/maven-4.0.1.sha256", "/tmp/jars"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
