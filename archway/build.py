@@ -99,7 +99,7 @@ class Building:
         except BuildFailedError as failed:
             raise explain(
                 str(step.target), failed.log, dockerfile=step.image.shown(step.image.dockerfile_path),
-                log=logfile.relative_to(self.settings.root).as_posix(),
+                log=logfile.relative_to(self.settings.root).as_posix(), engine_gone=not self.engine.answers,
             ) from None  # fmt: skip
         finally:
             self.engine.remove(unproven)

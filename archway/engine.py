@@ -104,12 +104,12 @@ class Engine:
 
     @property
     def answers(self) -> bool:
-        """Whether there is an engine to talk to."""
+        """Whether there is an engine to talk to, now."""
         try:
-            _ = self.platform
+            with _telling():
+                return bool(self._client.info().architecture)
         except MachineError:
             return False
-        return True
 
     @cached_property
     def holds_lists(self) -> bool:

@@ -20,9 +20,10 @@ class Sign:
     hint: str
 
 
+# What BuildKit's client prints of a connection that ended; after "failed to solve: " may stand any text of a step.
 ENGINE_GONE = re.compile(
-    r"Cannot connect to the Docker daemon|error during connect|closing transport|failed to receive status|"
-    r"code = Unavailable"
+    r"^(?!ERROR: failed to solve: ).*(Cannot connect to the Docker daemon|error during connect|closing transport|"
+    r"failed to receive status|code = Unavailable)|^ERROR: failed to solve: (rpc error: code = )?(Unavailable|Canceled)\b"
 )
 
 # The first that fits wins: the more certain stand first.
@@ -70,19 +71,22 @@ SIGNS = (
 )
 
 
-def explain(target: str, output: Sequence[str], *, dockerfile: str, log: str) -> BuildError | MachineError:
+def explain(
+    target: str, output: Sequence[str], *, dockerfile: str, log: str, engine_gone: bool = False
+) -> BuildError | MachineError:
     """The error that a failed build should end with.
 
     :param output: what BuildKit printed
     :param dockerfile: the Dockerfile, as messages show it
     :param log: where all of the output stands
+    :param engine_gone: the engine did not answer afterwards, whatever its last words were
     """
     last = next((line for line in reversed(output) if line.startswith("ERROR")), output[-1] if output else "")
     said = _said_by_failing_step(output)
     shown = "\n".join(said[-25:] or [line for line in output[-12:] if line.strip()])
     line = _line("\n".join(output))
     where = f"{dockerfile}:{line}" if line else dockerfile
-    if ENGINE_GONE.search(last) and "failed to solve" not in last:
+    if engine_gone or ENGINE_GONE.search(last):
         hint = "run: inv setup --check"
         return EngineGoneError("the Docker engine went away during the build", where=where, why=shown, hint=hint)
     # The command stands in the title and in the last line; its words are no sign of anything.

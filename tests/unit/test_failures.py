@@ -77,6 +77,8 @@ def test_message_has_line_output_and_log() -> None:
         "ERROR: error during connect: Post: EOF",
         "ERROR: failed to receive status: rpc error: code = Unavailable desc = closing transport due to: "
         'connection error: desc = "error reading from server: EOF", received prior goaway',
+        "ERROR: failed to solve: Unavailable: error reading from server: EOF",
+        "ERROR: failed to solve: Canceled: grpc: the client connection is closing",
     ],
 )
 def test_engine_that_goes_away_is_recognised(last: str) -> None:
@@ -85,6 +87,20 @@ def test_engine_that_goes_away_is_recognised(last: str) -> None:
 
     assert isinstance(failed, EngineGoneError)
     assert "inv setup --check" in str(failed)
+
+
+def test_words_of_a_failed_command_are_no_sign_of_the_engine() -> None:
+    """A step whose command speaks of an engine out of reach failed by itself."""
+    last = 'ERROR: failed to solve: process "/bin/sh -c echo code = Unavailable; false" did not complete successfully'
+
+    assert not isinstance(explain("app", [last], dockerfile="Dockerfile", log="x.log"), EngineGoneError)
+
+
+def test_engine_that_does_not_answer_afterwards_is_gone() -> None:
+    """Last words that nobody foresaw do not hide that there is no engine any more."""
+    failed = explain("app", ["ERROR: oops"], dockerfile="Dockerfile", log="x.log", engine_gone=True)
+
+    assert isinstance(failed, EngineGoneError)
 
 
 def test_refused_connection_of_a_step_is_not_the_engine() -> None:
