@@ -23,7 +23,8 @@ class Sign:
 # What BuildKit's client prints of a connection that ended; after "failed to solve: " may stand any text of a step.
 ENGINE_GONE = re.compile(
     r"^(?!ERROR: failed to solve: ).*(Cannot connect to the Docker daemon|error during connect|closing transport|"
-    r"failed to receive status|code = Unavailable)|^ERROR: failed to solve: (rpc error: code = )?(Unavailable|Canceled)\b"
+    r"failed to receive status|code = Unavailable)|"
+    r"^ERROR: failed to solve: (rpc error: code = )?(Unavailable|Canceled)\b"
 )
 
 # The first that fits wins: the more certain stand first.
