@@ -9,7 +9,10 @@
     │   ├── PackageSourceError   7   a package registry could not be reached
     │   └── NoSpaceError         8   the disk is full
     ├── VerifyError              9   an image is not what its label says
-    └── SmokeTestError          10   an image was run and did not do its work
+    ├── SmokeTestError          10   an image was run and did not do its work
+    ├── RegistryError           11   a registry of images did not do what it was asked
+    │   └── AccessError         12   not logged in there, or without the rights
+    └── ListError               13   a manifest list would be incomplete, stale or mixed; it was not written
 
 The number is the exit code of the command. 130 is Ctrl-C, as shells have it.
 """
@@ -97,6 +100,34 @@ class SmokeTestError(ArchwayError):
     """An image was run and did not do its work."""
 
     exit_code = 10
+
+
+class RegistryError(ArchwayError):
+    """A registry of images did not do what it was asked.
+
+    :ivar passing: the same request may succeed a little later
+    """
+
+    exit_code = 11
+
+    def __init__(
+        self, what: str, *, where: Location | Path | str | None = None, why: str = "", hint: str = "",
+        passing: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(what, where=where, why=why, hint=hint)
+        self.passing = passing
+
+
+class AccessError(RegistryError):
+    """Not logged in to a registry, or without the rights."""
+
+    exit_code = 12
+
+
+class ListError(ArchwayError):
+    """A manifest list would be incomplete, stale or mixed; it was not written."""
+
+    exit_code = 13
 
 
 class Location:

@@ -72,6 +72,11 @@ class Platform:
         )
 
     @classmethod
+    def known(cls, text: str) -> Platform | None:
+        """The platform of an OCI name; None if archway does not know it."""
+        return cls._by_word.get(text.lower())
+
+    @classmethod
     def native(cls) -> Platform:
         """The platform that this machine runs without emulation. What counts for builds is the engine's."""
         return cls.parse(host.machine())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from archway.errors import Location, MetadataError
+from archway.errors import Location, MetadataError, UsageError
 from archway.platforms import Platform
 
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 _REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 # https://pkg.go.dev/github.com/distribution/reference: a host, with a port; IPv6 in brackets
 _REGISTRY = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]+([.-][a-zA-Z0-9]+)*)(:[0-9]{1,5})?")
@@ -17,13 +18,44 @@ _REGISTRY = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]+([.-][a-zA-Z0-9]+)*)(:[0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """An image in a repository, by tag."""
+    """An image in a repository, by tag (or by digest, as some commands take it)."""
 
     repository: str
     tag: str
 
     def __str__(self) -> str:
-        return f"{self.repository}:{self.tag}"
+        return f"{self.repository}{'@' if ':' in self.tag else ':'}{self.tag}"
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read ``REGISTRY/REPOSITORY:TAG`` or ``REGISTRY/REPOSITORY@DIGEST``, whose tag then is the digest.
+
+        :raises UsageError: it is no such name
+        """
+        name, at, digest = text.partition("@")
+        registry, slash, path = name.partition("/")
+        last = path.rpartition("/")[2]
+        repository, tag = (path, digest) if at else (path.rpartition(":")[::2] if ":" in last else (path, "latest"))
+        fits = _DIGEST.fullmatch(tag) if at else _TAG.fullmatch(tag)
+        if not slash or not is_registry(registry) or not _REPOSITORY.fullmatch(repository) or not fits:
+            raise UsageError(
+                f"{text!r} is no name of an image", hint="REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+            )
+        return cls(repository=f"{registry}/{repository}", tag=tag)
+
+    @property
+    def registry(self) -> str:
+        """The host, with its port."""
+        return self.repository.partition("/")[0]
+
+    @property
+    def path(self) -> str:
+        """The repository inside of its registry."""
+        return self.repository.partition("/")[2]
+
+    def at(self, digest: str) -> str:
+        """The same repository, by digest."""
+        return f"{self.repository}@{digest}"
 
 
 def member(
@@ -43,10 +75,14 @@ def tag(version: str) -> str:
     return version.replace("+", "-")
 
 
+def is_registry(text: str) -> bool:
+    """Whether the first word of an image's name is a registry: without dot or colon, Docker takes it for a path."""
+    return bool(_REGISTRY.fullmatch(text)) and bool(set(".:") & set(text) or text == "localhost")
+
+
 def check_registry(text: str, *, where: Location) -> None:
     """:raises MetadataError: the text is no host with an optional port"""
-    # Docker takes a first word without dot, colon or "localhost" for a part of the path.
-    if not _REGISTRY.fullmatch(text) or not (set(".:") & set(text) or text == "localhost"):
+    if not is_registry(text):
         raise MetadataError(
             f"{text!r} is no registry",
             where=where,
