@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from archway import tags
 from archway.catalog import Catalog, Image
 from archway.dockerfile import ImageUse, Line, Resolution, resolve, split_stages
 from archway.errors import Location, MachineError, MetadataError, UsageError, did_you_mean
@@ -80,6 +81,7 @@ class _Planner:
         self.settings: Settings = catalog.settings
         self.build_platform = build_platform
         self.steps: dict[Target, Step] = {}
+        self._checked: set[str] = set()
         self._open: list[tuple[Target, Location | None]] = []
 
     def add(
@@ -97,6 +99,9 @@ class _Planner:
             return known
         self._refuse_circle(target, used_at)
         self._check_platform(image, platform, used_at)
+        if image.name not in self._checked:
+            tags.check(image, self.settings)
+            self._checked.add(image.name)
         self._open.append((target, used_at))
         step = self._step(target, image, release, emulate=emulate, requested=requested)
         self._open.pop()

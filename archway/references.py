@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import AddressValueError, IPv6Address
 
 from archway.errors import Location, MetadataError, UsageError
 from archway.platforms import Platform
@@ -13,7 +14,9 @@ _REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 # https://pkg.go.dev/github.com/distribution/reference: a host, with a port; IPv6 in brackets
-_REGISTRY = re.compile(r"(\[[0-9a-fA-F:]+\]|[a-zA-Z0-9]+([.-][a-zA-Z0-9]+)*)(:[0-9]{1,5})?")
+_REGISTRY = re.compile(r"(\[(?P<ipv6>[0-9a-fA-F:]+)\]|[a-zA-Z0-9]+((\.|-+)[a-zA-Z0-9]+)*)(:(?P<port>[0-9]{1,5}))?")
+# Of registry and repository together: the specification says that many clients take no more.
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +39,12 @@ class Reference:
         registry, slash, path = name.partition("/")
         last = path.rpartition("/")[2]
         repository, tag = (path, digest) if at else (path.rpartition(":")[::2] if ":" in last else (path, "latest"))
-        fits = _DIGEST.fullmatch(tag) if at else _TAG.fullmatch(tag)
+        fits = (_DIGEST if at else _TAG).fullmatch(tag) and len(f"{registry}/{repository}") <= _LONGEST_NAME
         if not slash or not is_registry(registry) or not _REPOSITORY.fullmatch(repository) or not fits:
+            shown = text if len(text) <= 2 * _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
             raise UsageError(
-                f"{text!r} is no name of an image", hint="REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST"
+                f"{shown!r} is no name of an image",
+                hint="REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST",
             )
         return cls(repository=f"{registry}/{repository}", tag=tag)
 
@@ -65,7 +70,18 @@ def member(
 
     :raises MetadataError: version and release together are too long for a tag
     """
-    found = f"{tag(version)}-{tag(release)}-{platform.tag}"
+    there = list_reference(registry=registry, organization=organization, image=image, version=version, release=release)
+    found = f"{there.tag}-{platform.tag}"
+    check_tag(found, where=Location(f"{image} {version}"))
+    return replace(there, tag=found)
+
+
+def list_reference(*, registry: str, organization: str, image: str, version: str, release: str) -> Reference:
+    """Where the list that joins the members of one release stands: ``REGISTRY/ORG/IMAGE:VERSION-RELEASE``.
+
+    :raises MetadataError: version and release together are too long for a tag
+    """
+    found = f"{tag(version)}-{tag(release)}"
     check_tag(found, where=Location(f"{image} {version}"))
     return Reference(repository=f"{registry}/{organization}/{image}", tag=found)
 
@@ -77,7 +93,14 @@ def tag(version: str) -> str:
 
 def is_registry(text: str) -> bool:
     """Whether the first word of an image's name is a registry: without dot or colon, Docker takes it for a path."""
-    return bool(_REGISTRY.fullmatch(text)) and bool(set(".:") & set(text) or text == "localhost")
+    found = _REGISTRY.fullmatch(text)
+    if not found or not (set(".:") & set(text) or text == "localhost"):
+        return False
+    try:
+        IPv6Address(found["ipv6"] or "::")
+    except AddressValueError:
+        return False
+    return 0 < int(found["port"] or 443) < 1 << 16
 
 
 def check_registry(text: str, *, where: Location) -> None:

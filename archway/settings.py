@@ -20,6 +20,7 @@ from archway.references import check_registry, check_repository, check_tag
 DEBIAN_PACKAGES = "debian-packages"
 DEBIAN_IMAGE = "debian:trixie-slim"
 """What the setting rootfs may name on a machine that is no Debian."""
+FLOATING_TAGS = ("version", "minor", "major", "latest")
 PLACES = "the settings (pyproject.toml, invoke.yaml or INVOKE_ARCHWAY_…)"
 
 
@@ -33,6 +34,8 @@ class Settings:
     release: str = "0.1.0-dev"
     platforms: tuple[Platform, ...] = (Platform("linux", "amd64"), Platform("linux", "arm64"))
     images: tuple[str, ...] = ("*", "products/*", "operators/*")
+    floating_tags: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
     rootfs: str = DEBIAN_PACKAGES
     source: str = ""
     ca: str = ""
@@ -159,6 +162,10 @@ def _text(value: object) -> str:
     return ",".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, (word.strip() for word in text.split(",")))))
+
+
 def load(root: Path, values: Mapping[str, object] | None = None) -> Settings:
     """Settings from Invoke's configuration (or from :func:`read`), checked.
 
@@ -174,14 +181,15 @@ def load(root: Path, values: Mapping[str, object] | None = None) -> Settings:
     if unknown := sorted(texts.keys() - known):
         raise MetadataError(f"there is no setting {unknown[0]!r}", where=PLACES, hint=did_you_mean(unknown[0], known))
     platforms, images = texts.pop("platforms", ""), texts.pop("images", "")
-    settings = Settings(root=root, **texts)  # type: ignore[arg-type]
+    lists = {name: _words(texts.pop(name, "")) for name in ("floating_tags", "insecure_registries")}
+    settings = Settings(root=root, **lists, **texts)  # type: ignore[arg-type]
     if platforms:
         try:
             settings = replace(settings, platforms=parse_platforms(platforms, default=settings.platforms))
         except UsageError as wrong:
             raise MetadataError(f"platforms: {wrong.what}", where=PLACES, hint=wrong.hint) from None
     if images:
-        settings = replace(settings, images=tuple(filter(None, (glob.strip() for glob in images.split(",")))))
+        settings = replace(settings, images=_words(images))
     return _checked(settings, where=PLACES)
 
 
@@ -191,6 +199,11 @@ def _checked(settings: Settings, *, where: str) -> Settings:
         raise MetadataError("the setting rootfs is empty", where=where, hint=f"{DEBIAN_PACKAGES}, or {DEBIAN_IMAGE}")
     if wrong := [glob for glob in settings.images if glob.startswith("/") or ".." in Path(glob).parts]:
         raise MetadataError(f"images: {wrong[0]!r} is not inside of the monorepo", where=where, hint="a relative path")
+    if unknown := [word for word in settings.floating_tags if word not in FLOATING_TAGS]:
+        hint = did_you_mean(unknown[0], FLOATING_TAGS)
+        raise MetadataError(f"floating-tags: there is no {unknown[0]!r}", where=where, hint=hint)
+    for host in settings.insecure_registries:
+        check_registry(host, where=Location(f"{where}: insecure-registries"))
     check_registry(settings.registry, where=place)
     check_repository(settings.organization, where=place)
     check_tag(settings.release, where=place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from invoke.config import Config
 
 from archway.errors import ArchwayError, MetadataError, UsageError
 from archway.platforms import Platform
@@ -45,6 +46,49 @@ def test_invokes_configuration_overrides_the_table(tmp_path: Path) -> None:
     assert settings.platforms == (Platform("linux", "arm64"),)
 
 
+def test_lists_are_empty_unless_they_are_set(tmp_path: Path) -> None:
+    """No tag floats, and no registry beyond this machine is spoken to in plain text, unless somebody said so."""
+    settings = load(write(tmp_path, "[tool.archway]\n"))
+
+    assert settings.floating_tags == ()
+    assert settings.insecure_registries == ()
+
+
+def test_lists_are_read(tmp_path: Path) -> None:
+    """Lists are taken in their order, each word once."""
+    settings = load(
+        write(
+            tmp_path,
+            '[tool.archway]\nfloating-tags = ["latest", "minor", "latest"]\n'
+            'insecure-registries = "r.lan, 10.0.0.7:5000,"\n',
+        )
+    )
+
+    assert settings.floating_tags == ("latest", "minor")
+    assert settings.insecure_registries == ("r.lan", "10.0.0.7:5000")
+
+
+@pytest.mark.parametrize("empty", ["", " ", ",", []])
+def test_a_list_can_be_overridden_by_an_empty_one(tmp_path: Path, empty: object) -> None:
+    """The environment or invoke.yaml can say that no tag floats, where the table has some."""
+    root = write(tmp_path, '[tool.archway]\nfloating-tags = ["latest"]\ninsecure-registries = ["r.lan"]\n')
+
+    settings = load(root, read(root) | {"floating_tags": empty, "insecure_registries": empty})
+
+    assert settings.floating_tags == ()
+    assert settings.insecure_registries == ()
+
+
+def test_the_environment_can_empty_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Invoke hands an empty variable on, and does not take it for one that is not set."""
+    root = write(tmp_path, '[tool.archway]\nfloating-tags = ["latest"]\n')
+    monkeypatch.setenv("INVOKE_ARCHWAY_FLOATING_TAGS", "")
+    config = Config(overrides={}, defaults=Config.global_defaults() | {"archway": read(root)}, lazy=True)
+    config.load_shell_env()
+
+    assert load(root, dict(config["archway"])).floating_tags == ()
+
+
 def test_options_override_all(tmp_path: Path) -> None:
     """An option that was given wins; one that was not changes nothing."""
     settings = load(write(tmp_path, "[tool.archway]\n")).with_options(release="27.1", registry="")
@@ -66,6 +110,13 @@ def test_options_override_all(tmp_path: Path) -> None:
         ('rootfs = ""', "rootfs is empty"),
         ('images = ["/etc/*"]', "not inside of the monorepo"),
         ('images = ["../*"]', "not inside of the monorepo"),
+        ('floating-tags = ["lates"]', "floating-tags: there is no 'lates'\n  did you mean latest?"),
+        ('floating-tags = ["Latest"]', "there is no 'Latest'"),
+        ('floating-tags = ["4.0"]', "there is: latest, major, minor, version"),
+        ("floating-tags = [4]", "floating-tags is no text"),
+        ('floating-tag = "latest"', "did you mean floating_tags"),
+        ('insecure-registries = ["http://r.lan"]', "insecure-registries: 'http://r.lan' is no registry"),
+        ('insecure-registries = ["r.lan", "lan"]', "insecure-registries: 'lan' is no registry"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path: Path, table: str, words: str) -> None:
