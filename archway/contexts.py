@@ -55,18 +55,14 @@ class Names:
                     case [image]:
                         self.engine.tag(image, given[name])
                     case _:
-                        self._join(members, given[name])
+                        self._require_lists()
+                        self.join(members, given[name])
             yield {name: f"docker-image://{alias}" for name, alias in given.items()}
         finally:
             for alias in given.values():
                 self.engine.remove(alias)
 
-    def _join(self, members: Mapping[Platform, str], name: str) -> None:
-        """Give one name to the images of several platforms.
-
-        A Dockerfile of one line, built for all platforms with each member as the base for its own, makes a list that
-        names exactly the members: nothing is copied, and no registry is needed.
-        """
+    def _require_lists(self) -> None:
         if not self.engine.holds_lists:
             raise MachineError(
                 "one image is used for two platforms in one Dockerfile, which this engine cannot serve",
@@ -74,6 +70,13 @@ class Names:
                 hint='turn it on ({"features": {"containerd-snapshotter": true}} in /etc/docker/daemon.json), or give'
                 " the $BUILDPLATFORM stage an image of its own",
             )
+
+    def join(self, members: Mapping[Platform, str], name: str) -> None:
+        """Give one name to the images of several platforms, which the engine's store must be able to hold.
+
+        A Dockerfile of one line, built for all platforms with each member as the base for its own, makes a list that
+        names exactly the members: nothing is copied, and no registry is needed.
+        """
         with (
             TemporaryDirectory(prefix="archway-list-") as folder,
             self.contexts({f"member-{p.tag}": {p: image} for p, image in members.items()}) as contexts,

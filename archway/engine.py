@@ -35,6 +35,12 @@ class LocalImage:
     labels: Mapping[str, str]
     repo_digest: str | None
     """The digest of its manifest, where the engine knows it (with the containerd image store, or after a push)."""
+    repo_digests: tuple[str, ...] = ()
+    """The same for each repository: ``REPOSITORY@DIGEST``."""
+
+    def digest_in(self, repository: str) -> str | None:
+        """The digest of its manifest in one repository."""
+        return next((name.partition("@")[2] for name in self.repo_digests if name.startswith(f"{repository}@")), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +58,7 @@ class BuildOrder:
     cache: bool = True
 
 
+_NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect")
 NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
 FREE_SPACE = "docker system df shows what takes the room; docker buildx prune frees the build cache"
 CANNOT_RUN, NOT_FOUND = 126, 127
@@ -70,6 +77,16 @@ class BuildFailedError(Exception):
         self.log = log
 
 
+def require_docker() -> None:
+    """:raises MachineError: there is no docker command"""
+    if shutil.which("docker") is None:
+        raise MachineError("there is no docker command", why="none is on PATH", hint="run: inv setup")
+
+
+class PushFailedError(Exception):
+    """An image could not be pushed; the text is what the engine said."""
+
+
 class Engine:
     """The engine that the ``docker`` command talks to."""
 
@@ -77,8 +94,7 @@ class Engine:
     def _client(self) -> DockerClient:
         from python_on_whales import DockerClient
 
-        if shutil.which("docker") is None:
-            raise MachineError("there is no docker command", why="none is on PATH", hint="run: inv setup")
+        require_docker()
         return DockerClient()
 
     @cached_property
@@ -132,6 +148,7 @@ class Engine:
                 platform=Platform.parse("/".join(filter(None, (found.os, found.architecture, found.variant)))),
                 labels=(config.labels if config else None) or {},
                 repo_digest=next((digest.partition("@")[2] for digest in found.repo_digests or ()), None),
+                repo_digests=tuple(found.repo_digests or ()),
             )
 
     def build(self, order: BuildOrder, heard: Callable[[str], None]) -> None:
@@ -171,6 +188,22 @@ class Engine:
         """Give an image another name."""
         with _telling():
             self._client.image.tag(name, new)
+
+    def push(self, name: str) -> None:
+        """Push an image to the registry in its name.
+
+        :raises PushFailedError: the registry did not take it, or cannot be reached
+        """
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            with _children_end_with_us():
+                self._client.image.push(name, quiet=True)
+        except DockerException as failed:
+            said = (failed.stderr or failed.stdout or "").strip()
+            if _NO_ENGINE.search(said):
+                raise EngineGoneError("the Docker engine does not answer", hint="run: inv setup --check") from None
+            raise PushFailedError(said) from None
 
     def remove(self, name: str) -> None:
         """Take a name from an image. That it is gone already, or the engine with it, is no error."""

@@ -60,6 +60,11 @@ def step(title: str) -> Iterator[Progress]:
         yield lambda detail: spinner.update(text=Text(f"{title}  {detail}", overflow="ellipsis", no_wrap=True))
 
 
+def wide(made: Table) -> None:
+    """Print a table as data, as wide as it is: a digest that is broken in pieces cannot be copied."""
+    data.print(made, width=400, crop=False, no_wrap=True)
+
+
 def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
     """A plain table; print it with ``data.print``."""
     made = Table(title=title or None, box=None, title_justify="left", header_style="bold", pad_edge=False)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from archway import log
+from archway.catalog import Image
+from archway.distribution import Repository, Stored
+from archway.distribution.download import download
 from archway.engine import Engine
 from archway.errors import MachineError
+from archway.platforms import Platform
+from archway.records import Proofs
 from archway.settings import Settings
 from archway.targets import Step
 from archway.verify import Allowed, Report, check_archive
@@ -20,12 +26,39 @@ def prove(engine: Engine, settings: Settings, step: Step, name: str) -> Report:
     :param name: the image, which need not have its final name yet
     :raises VerifyError: the image cannot be read
     """
-    settings.state.mkdir(parents=True, exist_ok=True)
-    allow = [Allowed(path=entry.path, reason=entry.reason) for entry in step.image.metadata.verify.allow]
-    with TemporaryDirectory(dir=settings.state, prefix="verify-") as scratch:
-        archive = Path(scratch) / "image.tar"
+    allow = allowed(step.image)
+    with _scratch(settings) as archive:
         engine.save(name, archive)
-        return check_archive(archive, step.target.platform, allow=allow, name=str(step.reference))
+        report = check_archive(archive, step.target.platform, allow=allow, name=str(step.reference))
+    Proofs(settings.state).add(report, allow)
+    return report
+
+
+def prove_stored(
+    settings: Settings, repository: Repository, stored: Stored, platform: Platform, allow: Sequence[Allowed]
+) -> Report:
+    """The same for an image that a registry holds: its layers are downloaded, and no engine is needed.
+
+    :raises RegistryError: it cannot be read
+    :raises VerifyError: it is not what its digests say
+    """
+    with _scratch(settings) as archive:
+        download(repository, stored, archive)
+        report = check_archive(archive, platform, allow=allow, name=f"{repository}@{stored.digest}")
+    Proofs(settings.state).add(report, allow)
+    return report
+
+
+def allowed(image: Image) -> list[Allowed]:
+    """The exceptions that an image's metadata makes, each with its reason."""
+    return [Allowed(path=entry.path, reason=entry.reason) for entry in image.metadata.verify.allow]
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.state, prefix="verify-") as folder:
+        yield Path(folder) / "image.tar"
 
 
 def prove_all(engine: Engine, settings: Settings, steps: Iterable[Step]) -> Iterator[Report]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from archway.catalog import Catalog, Image
@@ -29,6 +29,15 @@ class Selection:
     images: tuple[str, ...] = ()
     everything: bool = False
     arch: str = "native"
+
+    @classmethod
+    def of(
+        cls, product: Sequence[str], operator: Sequence[str], image: Sequence[str], *, everything: bool
+    ) -> Selection:
+        """The images that a task's options name, for all of their platforms."""
+        return cls(
+            products=tuple(product), operators=tuple(operator), images=tuple(image), everything=everything, arch="all"
+        )
 
     def requests(self, catalog: Catalog, *, native: Callable[[], Platform]) -> tuple[Request, ...]:
         """What is asked for. Without a version it is the default release; ``all`` are the platforms of each image.

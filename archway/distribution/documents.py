@@ -22,6 +22,9 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES = (OCI_INDEX, DOCKER_LIST)
 MEDIA_TYPES = (*INDEXES, OCI_MANIFEST, DOCKER_MANIFEST)
 
+DOCUMENT_LIMIT = 4 << 20
+"""Bytes of a manifest or configuration; registries take no larger manifests."""
+
 Digest = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")]
 
 

@@ -8,12 +8,15 @@ from invoke.collection import Collection
 
 from archway.errors import ArchwayError
 from archway.settings import defaults, find_root, read
-from archway.tasks import build, setup, test, verify
+from archway.tasks import build, images, inspect, manifest, promote, publish, registry, setup, test, verify
 
 
 def namespace() -> Collection:
     """All tasks, with the monorepo's settings as Invoke's configuration under ``archway``."""
-    collection = Collection(setup.setup, build.build, verify.verify, test.smoke)
+    collection = Collection(
+        setup.setup, build.build, verify.verify, test.smoke, manifest.manifest, publish.publish, promote.promote,
+        inspect.inspect, images.images, registry.registry,
+    )  # fmt: skip
     collection.configure({"archway": _configured()})
     return collection
 

@@ -11,11 +11,13 @@ from archway import log
 from archway.catalog import Catalog
 from archway.engine import Engine
 from archway.errors import UsageError
+from archway.lists import Wanted
 from archway.plan import make_plan
 from archway.platforms import Platform
-from archway.selection import Selection
+from archway.selection import Request, Selection
 from archway.settings import Settings, find_root, load, read
 from archway.targets import Step, Strategy
+from archway.wanted import wanted_lists
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,18 @@ class Workplace:
         for doubt in dict.fromkeys(doubt for step in steps for doubt in step.doubts):
             log.warn(doubt)
         return steps
+
+    def requests(self, selection: Selection) -> tuple[Request, ...]:
+        """The releases that the options ask for."""
+        return selection.requests(self.catalog, native=lambda: self.engine.platform)
+
+    def lists(self, selection: Selection) -> tuple[Wanted, ...]:
+        """The manifest lists that the options ask for. They do not depend on this machine, so no engine is needed.
+
+        :raises ArchwayError: an option or the metadata is wrong
+        """
+        here = self.engine.platform if self.engine.answers else Platform.native()
+        return wanted_lists(self.catalog, self.requests(selection), build_platform=here)
 
 
 def parse_strategy(text: str) -> Strategy | None:

@@ -62,7 +62,8 @@ class Allowed:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
     """What a check has seen. ``size`` is of all files together. ``used`` has how many findings each exception
-    silenced, ``unused`` those that silenced none and should be deleted."""
+    silenced, ``unused`` those that silenced none and should be deleted. ``digests`` name what was looked at: the
+    manifest of each image, or its configuration in an archive of the older form."""
 
     name: str
     platform: Platform
@@ -72,6 +73,7 @@ class Report:
     size: int
     used: tuple[tuple[Allowed, int], ...] = ()
     unused: tuple[Allowed, ...] = ()
+    digests: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -147,6 +149,7 @@ def check_archive(
         return Report(
             name=name or printable(archive.where), platform=platform, findings=tuple(findings), elf_files=elf_files,
             files=files, size=size, used=tuple(used.items()), unused=tuple(it for it in allow if it not in used),
+            digests=tuple(image.digest for image in wanted),
         )  # fmt: skip
 
 

@@ -313,7 +313,9 @@ def test_data() -> None:
         ],
         "used": [{"path": "/opt/*", "reason": "why", "findings": 1}],
         "unused": [{"path": "/x", "reason": "gone"}],
+        "digests": list(report.digests),
     }
+    assert len(report.digests) == 1
 
 
 # --------------------------------------------------------------------------------------------------------- fuzzing

@@ -1,0 +1,173 @@
+"""``inv promote``: copies lists, with all members and attestations, to another organization or registry, unchanged.
+
+By digest, and by archway's own client of registries instead of ``docker buildx imagetools``: no engine is needed, a cut
+download goes on where it stopped, and each thing that can go wrong has a message of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from archway import log, tags
+from archway.catalog import Image
+from archway.distribution import Descriptor, Repository, Stored
+from archway.errors import ListError, UsageError
+from archway.joining import Standing, Tagged, move_tag
+from archway.lists import images_of, platform_faults
+from archway.members import check_member, check_proof
+from archway.metadata import Release
+from archway.platforms import Platform
+from archway.references import Reference, is_registry
+from archway.remote import repository_of
+from archway.selection import Request
+from archway.settings import Settings
+
+
+def places(settings: Settings, source: str, target: str) -> tuple[Settings, Settings]:
+    """The settings of the two places, ``--from`` and ``--to``.
+
+    :raises UsageError: one is missing or no place, or both are the same
+    """
+    for option, text in (("from", source), ("to", target)):
+        if not text:
+            raise UsageError(f"--{option} is missing", hint="say: inv promote --from ORGANIZATION --to ORGANIZATION")
+    found = _place(settings, source), _place(settings, target)
+    if (found[0].registry, found[0].organization) == (found[1].registry, found[1].organization):
+        raise UsageError(f"--from and --to are the same place, {found[0].registry}/{found[0].organization}")
+    return found
+
+
+def _place(settings: Settings, text: str) -> Settings:
+    """``ORGANIZATION`` or ``REGISTRY/ORGANIZATION``."""
+    first, _, rest = text.partition("/")
+    if is_registry(first):
+        if not rest:
+            raise UsageError(f"{text!r} names a registry, but no organization in it", hint=f"say {text}/ORGANIZATION")
+        return settings.with_options(registry=first, organization=rest)
+    return settings.with_options(organization=text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """One list, and where it goes."""
+
+    image: Image
+    release: Release
+    source: Reference
+    target: Reference
+    floating: tuple[Reference, ...]
+    stored: Stored
+    current: str | None
+    """The digest that the target's tag names now."""
+
+    @property
+    def standing(self) -> Standing:
+        return Standing.ALREADY if self.current == self.stored.digest else Standing.TO_WRITE
+
+
+def find_all(source: Settings, target: Settings, requests: Sequence[Request]) -> list[Promotion]:
+    """Read and check all lists that are to be promoted.
+
+    :raises ListError: one cannot be; all that are wrong are told
+    """
+    found, wrong = [], []
+    for request in requests:
+        try:
+            found.append(find(source, target, request))
+        except ListError as refused:
+            wrong.append(str(refused))
+    if wrong:
+        raise ListError(
+            f"{len(wrong)} of {len(requests)} cannot be promoted", why="\n".join(wrong), hint="nothing was written"
+        )
+    return found
+
+
+def find(source: Settings, target: Settings, request: Request) -> Promotion:
+    """Read and check a list that is to be promoted.
+
+    :raises ListError: it is missing, not complete, or a member is not what it should be
+    """
+    image, release = request.image, request.release
+    reference, goal = (tags.list_of(image, release, settings) for settings in (source, target))
+    repository = repository_of(source, reference)
+    stored = repository.get(reference.tag)
+    if stored is None:
+        raise ListError(
+            f"{reference} is not there", hint=repository.nearest_tag(reference.tag) or "inv publish makes it"
+        )
+    if not stored.is_list:
+        raise ListError(f"{reference} is one image, and no manifest list", hint="inv publish makes one")
+    if faults := list(platform_faults(stored.manifest, request.platforms)):
+        raise ListError(f"{reference} is not complete", why="\n".join(faults), hint="inv publish makes it whole")
+    for platform, entry in ((_platform(entry), entry) for entry in images_of(stored.manifest)):
+        member = check_member(repository, entry.digest, platform, version=release.version)
+        check_proof(source, repository, member, image)
+    return Promotion(
+        image=image, release=release, source=reference, target=goal, stored=stored,
+        floating=tags.floating(image, release, target), current=repository_of(target, goal).digest(goal.tag),
+    )  # fmt: skip
+
+
+def _platform(entry: Descriptor) -> Platform:
+    return Platform.parse(str(entry.platform))
+
+
+def promote_all(source: Settings, target: Settings, found: Sequence[Promotion]) -> list[Tagged]:
+    """Copy what is not there yet, then let the tags name it: lists first, floating tags when all lists are there.
+
+    :raises RegistryError: something could not be copied; no tag names anything that is not whole
+    """
+    for one in found:
+        repository_of(target, one.target).check_push()
+    done = [_copy(source, target, one) for one in found]
+    for one in found:
+        done += [move_tag(repository_of(target, tag), tag, one.stored) for tag in one.floating]
+    return done
+
+
+def rehearse(source: Settings, target: Settings, requests: Sequence[Request]) -> list[Tagged]:
+    """What promoting would do; nothing is written."""
+    told = []
+    for request in requests:
+        try:
+            one = find(source, target, request)
+        except ListError as refused:
+            goal = tags.list_of(request.image, request.release, target)
+            told.append(Tagged(reference=goal, standing=Standing.MISSING, why=str(refused)))
+            continue
+        told.append(Tagged(reference=one.target, standing=one.standing, digest=one.stored.digest))
+        for tag in one.floating:
+            so = repository_of(target, tag).digest(tag.tag) == one.stored.digest
+            standing = Standing.ALREADY if so else Standing.TO_WRITE
+            told.append(Tagged(reference=tag, standing=standing, digest=one.stored.digest))
+    return told
+
+
+def _copy(source: Settings, target: Settings, one: Promotion) -> Tagged:
+    origin, goal = repository_of(source, one.source), repository_of(target, one.target)
+    tagged = Tagged(reference=one.target, standing=one.standing, digest=one.stored.digest)
+    if one.standing is Standing.ALREADY:
+        log.done(f"{one.target}: already so")
+        return tagged
+    with log.step(f"{one.target}: copying") as progress:
+        for number, entry in enumerate(one.stored.manifest.manifests or (), start=1):
+            progress(f"{number} of {len(one.stored.manifest.manifests or ())}")
+            _copy_image(origin, goal, entry.digest)
+        goal.put(one.target.tag, one.stored)
+    log.done(f"{one.target}: {one.stored.digest}, as in {one.source}")
+    return replace(tagged, standing=Standing.TO_WRITE)
+
+
+def _copy_image(origin: Repository, goal: Repository, digest: str) -> None:
+    """Copy an image or an attestation: its layers first, so that its manifest never names what is not there."""
+    if goal.digest(digest) == digest:
+        return
+    stored = origin.get(digest)
+    if stored is None or stored.is_list:
+        raise ListError(f"{origin}@{digest} is not there any more, or no image", hint="nothing was written")
+    manifest = stored.manifest
+    for blob in (*([manifest.config] if manifest.config else ()), *manifest.layers):
+        goal.copy_blob(origin, blob)
+    goal.put(digest, stored)

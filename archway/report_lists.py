@@ -1,0 +1,90 @@
+"""Prints what manifest lists are, were and would be."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.text import Text
+
+from archway import log
+from archway.errors import ListError
+from archway.inspection import Inspection, judge
+from archway.inventory import Item
+from archway.joining import Standing, Tagged
+
+
+def print_tagged(tagged: Sequence[Tagged], *, json: bool) -> None:
+    """The lists, one a line with its digest, as a script wants them; what happened was told while it did."""
+    if json:
+        _print_json([_tagged_data(one) for one in tagged])
+        return
+    for one in tagged:
+        log.data.print(Text(f"{one.reference} {one.digest}".rstrip()))
+
+
+def print_rehearsal(tagged: Sequence[Tagged], *, json: bool) -> None:
+    """Three groups: what is so already, what would be written, what cannot be, and why.
+
+    :raises ListError: something is missing
+    """
+    missing = [one for one in tagged if one.standing is Standing.MISSING]
+    if json:
+        _print_json([_tagged_data(one) for one in tagged])
+    else:
+        for standing in Standing:
+            log.data.print(Text(f"{standing}:"))
+            for one in (found := [one for one in tagged if one.standing is standing]):
+                log.data.print(Text(f"  {one.reference} {one.digest}".rstrip()))
+            if not found:
+                log.data.print(Text("  nothing"))
+    if missing:
+        raise ListError(
+            f"{len(missing)} of {len(tagged)} cannot be written",
+            why="\n".join(dict.fromkeys(one.why for one in missing)),
+        )
+
+
+def _tagged_data(one: Tagged) -> dict[str, str]:
+    return {"reference": str(one.reference), "state": one.standing, "digest": one.digest, "why": one.why}
+
+
+def print_inspection(found: Inspection, *, json: bool) -> None:
+    """What a reference names.
+
+    :raises ListError: something is wrong with it
+    """
+    if json:
+        _print_json(asdict(found) | {"reference": str(found.reference)})
+    else:
+        kind = "list" if found.is_list else "image"
+        log.data.print(Text(f"{found.reference}\n{kind} {found.digest} in the {found.where}\n"))
+        rows = [
+            [row.platform, row.digest, f"{row.size / 1e6:.1f} MB", row.created, row.base, row.version,
+             str(row.attestations)]
+            for row in found.rows
+        ]  # fmt: skip
+        columns = ["platform", "digest", "size", "created", "base", "version", "attestations"]
+        log.wide(log.table("", columns, rows))
+    judge(found)
+
+
+def print_items(items: Sequence[Item], *, json: bool) -> None:
+    """What is built, published and missing, a target a line."""
+    if json:
+        _print_json([
+            {
+                "target": str(item.step.target), "image": item.step.target.image, "version": item.step.target.version,
+                "platform": str(item.step.target.platform), "reference": str(item.step.reference),
+                "built": item.built, "published": item.published, "list": item.list_state,
+            }
+            for item in items
+        ])  # fmt: skip
+        return
+    rows = [[str(item.step.target), item.built, item.published, item.list_state] for item in items]
+    log.data.print(log.table("", ["target", "here", "in the registry", "list"], rows))
+
+
+def _print_json(data: object) -> None:
+    log.data.print(Text(jsonlib.dumps(data, indent=2)))
