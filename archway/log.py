@@ -62,7 +62,7 @@ def step(title: str) -> Iterator[Progress]:
 
 def wide(made: Table) -> None:
     """Print a table as data, as wide as it is: a digest that is broken in pieces cannot be copied."""
-    data.print(made, width=400, crop=False, no_wrap=True)
+    Console(highlight=False, width=400).print(made)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:

@@ -87,7 +87,7 @@ class Pushed:
         parsed = Platform.parse(platform)
         stored, diff_id = layer(files or {"bin/hello": program(parsed)})
         config = {
-            "os": parsed.os, "architecture": parsed.architecture, **({"variant": parsed.variant} if parsed.variant else {}),
+            "os": parsed.os, "architecture": parsed.architecture, "variant": parsed.variant,
             "config": {"Labels": dict(labels)}, "rootfs": {"type": "layers", "diff_ids": [diff_id]},
             "created": "2026-11-25T00:00:00Z",
         }  # fmt: skip

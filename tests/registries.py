@@ -29,7 +29,7 @@ import pytest
 PIECE = 1 << 16
 SAYS_WHAT_IT_WANTS = True
 """Whether a server with TLS answers a client that does not speak it, as Go's do; others end the connection."""
-NO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+OTHER_WAY = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
 
 @dataclass(kw_only=True)
@@ -132,22 +132,31 @@ class _Http(ThreadingHTTPServer):
         self._connections: set[socket.socket] = set()
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        if self.context:
-            request.settimeout(10)
-            try:
-                if request.recv(1, socket.MSG_PEEK) not in (b"\x16", b""):  # a handshake's first byte
-                    request.recv(PIECE)
-                    request.sendall(NO_TLS if SAYS_WHAT_IT_WANTS else b"")
-                    return
-                request = self.context.wrap_socket(request, server_side=True)
-            except OSError:
+        try:
+            if not (ready := self._shake_hands(request)):
                 return
+        except OSError:
+            return
+        request = ready
         self._connections.add(request)
         try:
             super().finish_request(request, client_address)
         finally:
             self._connections.discard(request)
             request.close()
+
+    def _shake_hands(self, request: socket.socket) -> socket.socket | None:
+        """The connection, with TLS where that is wanted; None for a client that speaks the other way."""
+        is_handshake = request.recv(1, socket.MSG_PEEK) == b"\x16"
+        if self.context and is_handshake:
+            request.settimeout(10)
+            return self.context.wrap_socket(request, server_side=True)
+        if not self.context and not is_handshake:
+            return request
+        request.recv(PIECE)
+        # Docker takes an answer that begins with HTTP for a sign that a registry on loopback speaks no TLS.
+        request.sendall(b"" if self.context and not SAYS_WHAT_IT_WANTS else OTHER_WAY)
+        return None
 
     def end_connections(self) -> None:
         for connection in list(self._connections):
@@ -160,6 +169,7 @@ class _Http(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     owner: _Server
     fault: Fault | None = None
     has_read = False

@@ -131,7 +131,7 @@ def down(wanted: Wanted) -> None:
         raise MachineError(
             f"archway did not start the registry on {found.address}, so it was left alone",
             where=found.folder / "registry.pid",
-            why=f"this file does not name it; it is {found.listener}",
+            why=f"this file does not name it, or cannot be read; it is {found.listener}",
             hint="stop it the way it was started",
         )
     else:
@@ -150,7 +150,7 @@ def stop(running: psutil.Process) -> None:
         if not _ended(running):
             running.kill()
             if not _ended(running):
-                raise MachineError(f"process {running.pid} does not end", hint="look at it: ps -fp {running.pid}")
+                raise MachineError(f"process {running.pid} does not end", hint=f"look at it: ps -fp {running.pid}")
     except psutil.NoSuchProcess:
         return
     except psutil.AccessDenied:

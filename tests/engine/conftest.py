@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,11 +13,11 @@ import pytest
 from archway.engine import Engine
 from archway.errors import MachineError
 from archway.platforms import Platform
+from tests.engine.hive import Built, build_hive
+from tests.engine.run import ORGANIZATION, Inv, Ran, command, surroundings
 from tests.monorepo import Monorepo
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
-ORGANIZATION = "archway-tests"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,26 +46,6 @@ def foreign(engine: Engine) -> Platform:
     return Platform.parse("amd64" if engine.platform == Platform.parse("arm64") else "arm64")
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-Inv = Callable[..., Ran]
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "invoke", *words]
-
-
-def surroundings(**more: str) -> dict[str, str]:
-    return {**os.environ, "INVOKE_ARCHWAY_ORGANIZATION": ORGANIZATION, "NO_COLOR": "1", **more}
-
-
 @pytest.fixture(scope="session")
 def inv(engine: Engine) -> Inv:
     """Runs ``inv`` in a folder, under an organization of the tests' own."""
@@ -85,6 +63,12 @@ def inv(engine: Engine) -> Inv:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def hive(inv: Inv, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Hive for both platforms, built by one command behind the markers; at once where an earlier run made it."""
+    return build_hive(inv, tmp_path_factory.mktemp("markers"))
 
 
 @pytest.fixture(autouse=True)

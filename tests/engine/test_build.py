@@ -12,7 +12,8 @@ import pytest
 
 from archway.engine import Engine
 from archway.platforms import Platform
-from tests.engine.conftest import Inv, command, content, surroundings, wait_until
+from tests.engine.conftest import content, wait_until
+from tests.engine.run import Inv, command, surroundings
 from tests.monorepo import Monorepo
 
 Names = Callable[[], list[str]]

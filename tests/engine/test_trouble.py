@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from archway.engine import Engine
-from tests.engine.conftest import ORGANIZATION, Inv, command, content, surroundings, wait_until
+from tests.engine.conftest import content, wait_until
 from tests.engine.relay import Relay
+from tests.engine.run import ORGANIZATION, Inv, command, surroundings
 from tests.monorepo import Monorepo
 
 Names = Callable[[], list[str]]
