@@ -1,7 +1,7 @@
 """What is run before a change is merged, and by the release engineer.
 
     lint      ruff and mypy
-    tests     unit tests (seconds, no engine), then engine tests (a real engine)
+    tests     unit tests (seconds, no engine), registry tests (a real registry), engine tests (a real engine)
     verify    proof of all images that are built
     bench     the figures of docs/figures.md
 
@@ -17,6 +17,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 
+TESTS = ["unit", "registry", "engine"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -39,10 +40,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit tests, then engine tests: `nox -s tests -- unit` or `-- engine` for one of them, or any pytest options."""
+    """Unit, registry and engine tests: `nox -s tests -- unit` for some of them, or any pytest options."""
     install(session, "test")
-    parts = [word for word in session.posargs if word in ("unit", "engine")] or ["unit", "engine"]
-    options = [word for word in session.posargs if word not in ("unit", "engine")]
+    parts = [word for word in session.posargs if word in TESTS] or TESTS
+    options = [word for word in session.posargs if word not in TESTS]
     session.run("pytest", *(f"tests/{part}" for part in parts), *options)
 
 

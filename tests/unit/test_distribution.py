@@ -639,6 +639,7 @@ def test_certificate_of_a_client(authority: trustme.CA, ca: Path, tmp_path: Path
     """A client's certificate that Docker has for a host is shown to it; without it, the hint says where it goes."""
     context = served(authority)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # refuses within the handshake; 1.3 may be too late to be heard
     authority.configure_trust(context)
     with MemoryRegistry(context=context) as registry:
         fill(registry)
