@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from archway import log
-from archway.engine import Engine, last_lines
+from archway.docker import last_lines
+from archway.engine import Engine
 from archway.errors import ArchwayError, UsageError
 from archway.process import run
 from archway.settings import find_root

@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from archway import log
-from archway.engine import Engine, last_lines
+from archway.docker import last_lines
+from archway.engine import Engine
 from archway.errors import BuildError, MachineError, NoSpaceError, PackageSourceError
 from archway.platforms import Platform
 from archway.process import run

@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import psutil
-
-from archway.errors import MachineError, NoSpaceError, UsageError
+from archway.docker import NO_ENGINE, EngineGoneError, children_end_with_us, require_docker, telling
+from archway.errors import MachineError, UsageError
 from archway.platforms import Platform
-from archway.process import end
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -58,15 +54,8 @@ class BuildOrder:
     cache: bool = True
 
 
-_NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect")
-NO_SPACE = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
-FREE_SPACE = "docker system df shows what takes the room; docker buildx prune frees the build cache"
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What docker run ends with when the command is there and cannot be run, and when it is not there."""
-
-
-class EngineGoneError(MachineError):
-    """The engine does not answer (any more)."""
 
 
 class BuildFailedError(Exception):
@@ -75,12 +64,6 @@ class BuildFailedError(Exception):
     def __init__(self, log: list[str]) -> None:
         super().__init__("the build failed")
         self.log = log
-
-
-def require_docker() -> None:
-    """:raises MachineError: there is no docker command"""
-    if shutil.which("docker") is None:
-        raise MachineError("there is no docker command", why="none is on PATH", hint="run: inv setup")
 
 
 class PushFailedError(Exception):
@@ -100,7 +83,7 @@ class Engine:
     @cached_property
     def _builder(self) -> str:
         """The builder of the engine itself. Another one that somebody made the default cannot see its images."""
-        with _telling():
+        with telling():
             return str(self._client.context.inspect(None).name)
 
     @cached_property
@@ -109,7 +92,7 @@ class Engine:
 
         :raises MachineError: no engine answers
         """
-        with _telling():
+        with telling():
             info = self._client.info()
         if not info.architecture:
             raise EngineGoneError("the Docker engine does not answer", hint="run: inv setup --check")
@@ -122,7 +105,7 @@ class Engine:
     def answers(self) -> bool:
         """Whether there is an engine to talk to, now."""
         try:
-            with _telling():
+            with telling():
                 return bool(self._client.info().architecture)
         except MachineError:
             return False
@@ -130,7 +113,7 @@ class Engine:
     @cached_property
     def holds_lists(self) -> bool:
         """Whether one name can stand for the images of several platforms: with the containerd image store it can."""
-        with _telling():
+        with telling():
             status = self._client.info().driver_status or []
         return ["driver-type", "io.containerd.snapshotter.v1"] in [list(pair) for pair in status]
 
@@ -138,7 +121,7 @@ class Engine:
         """The image of a name or id; None if the engine has none."""
         from python_on_whales.exceptions import NoSuchImage
 
-        with _telling():
+        with telling():
             try:
                 found = self._client.image.inspect(name)
             except NoSuchImage:
@@ -159,7 +142,7 @@ class Engine:
         from python_on_whales.exceptions import DockerException
 
         log: list[str] = []
-        with _children_end_with_us():
+        with children_end_with_us():
             try:
                 lines = self._client.buildx.build(
                     order.context,
@@ -186,7 +169,7 @@ class Engine:
 
     def tag(self, name: str, new: str) -> None:
         """Give an image another name."""
-        with _telling():
+        with telling():
             self._client.image.tag(name, new)
 
     def push(self, name: str) -> None:
@@ -197,11 +180,11 @@ class Engine:
         from python_on_whales.exceptions import DockerException
 
         try:
-            with _children_end_with_us():
+            with children_end_with_us():
                 self._client.image.push(name, quiet=True)
         except DockerException as failed:
             said = (failed.stderr or failed.stdout or "").strip()
-            if _NO_ENGINE.search(said):
+            if NO_ENGINE.search(said):
                 raise EngineGoneError("the Docker engine does not answer", hint="run: inv setup --check") from None
             raise PushFailedError(said) from None
 
@@ -209,23 +192,23 @@ class Engine:
         """Take a name from an image. That it is gone already, or the engine with it, is no error."""
         from python_on_whales.exceptions import NoSuchImage
 
-        with suppress(EngineGoneError), _telling(), suppress(NoSuchImage):
+        with suppress(EngineGoneError), telling(), suppress(NoSuchImage):
             self._client.image.remove(name, force=True)
 
     def names(self, pattern: str) -> list[str]:
         """The names of the engine's images that fit a pattern, as ``docker image ls --filter reference=`` has it."""
-        with _telling():
+        with telling():
             found = self._client.image.list(filters=[("reference", pattern)])
             return [name for image in found for name in image.repo_tags if fnmatch(name.rpartition(":")[0], pattern)]
 
     def save(self, name: str, path: Path) -> None:
         """Write an image as an archive."""
-        with _telling():
+        with telling():
             self._client.image.save(name, output=path)
 
     def load_rootfs(self, archive: Path, name: str, platform: Platform) -> None:
         """Make an image of a root file system's archive."""
-        with _telling():
+        with telling():
             self._client.image.import_(archive, tag=name, platform=str(platform))
 
     def run(
@@ -244,7 +227,7 @@ class Engine:
         """
         from python_on_whales.exceptions import DockerException
 
-        with _telling(), _children_end_with_us():
+        with telling(), children_end_with_us():
             try:
                 self._client.container.run(
                     image,
@@ -278,61 +261,6 @@ class Engine:
             self._client.container.kill(name)
         except DockerException:
             return
-
-
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Turn an exception of python-on-whales into an error that says what to do."""
-    from python_on_whales.exceptions import DockerException, NoSuchImage
-
-    try:
-        yield
-    except NoSuchImage as missing:
-        raise MachineError("an image is gone", why=last_lines(missing.stderr or "", 3), hint="run it again") from None
-    except DockerException as failed:
-        said = (failed.stderr or failed.stdout or "").strip()
-        if NO_SPACE.search(said):
-            raise NoSpaceError("the disk is full", why=last_lines(said, 3), hint=FREE_SPACE) from None
-        if is_gone(said):
-            raise EngineGoneError(
-                "the Docker engine does not answer", why=last_lines(said, 3), hint="run: inv setup --check"
-            ) from None
-        raise MachineError(f"docker {' '.join(failed.docker_command[1:3])} failed", why=last_lines(said, 12)) from None
-
-
-_GONE = (
-    "Cannot connect to the Docker daemon",
-    "error during connect",
-    "permission denied while trying to connect",
-    "connection refused",
-    "no such host",
-    "unexpected EOF",
-)
-
-
-def is_gone(said: str) -> bool:
-    """Whether a message of the docker command means that there is no engine to talk to."""
-    return any(sign.lower() in said.lower() for sign in _GONE)
-
-
-def last_lines(text: str, count: int) -> str:
-    """The last lines of what a command said."""
-    return "\n".join(text.splitlines()[-count:])
-
-
-@contextmanager
-def _children_end_with_us() -> Iterator[None]:
-    """End the docker commands that were started meanwhile, when we are interrupted.
-
-    python-on-whales leaves the command running when the loop over its output is left; BuildKit ends the build when its
-    client is gone.
-    """
-    before = set(psutil.Process().children(recursive=True))
-    try:
-        yield
-    except BaseException:
-        end(set(psutil.Process().children(recursive=True)) - before)
-        raise
 
 
 def _fields(*fields: str) -> str:

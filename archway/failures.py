@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archway.engine import FREE_SPACE, NO_SPACE, EngineGoneError
+from archway.docker import FREE_SPACE, NO_SPACE, EngineGoneError
 from archway.errors import BuildError, ChecksumError, MachineError, NoSpaceError, PackageSourceError
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from archway.distribution import Repository, Stored
 from archway.distribution.documents import Descriptor, Manifest, PlatformWords
-from archway.engine import last_lines, require_docker
+from archway.docker import last_lines, require_docker
 from archway.errors import RegistryError
 from archway.lists import Member, is_list_of
 from archway.references import Reference

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from archway import log
 from archway.build import Building
 from archway.distribution import Repository
+from archway.docker import last_lines
 from archway.due import Wishes
-from archway.engine import Engine, PushFailedError, last_lines
+from archway.engine import Engine, PushFailedError
 from archway.errors import ArchwayError, ListError, RegistryError, VerifyError
 from archway.joining import Joinable, Standing, Tagged, joinable, move_tags, write
 from archway.lists import Wanted, images_of

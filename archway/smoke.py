@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from archway import log
-from archway.engine import Engine, last_lines
+from archway.docker import last_lines
+from archway.engine import Engine
 from archway.errors import MachineError, SmokeTestError, UsageError
 from archway.machine.guard import require_emulation
 from archway.metadata import Smoke

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archway.engine import EngineGoneError
+from archway.docker import EngineGoneError
 from archway.errors import (
     ArchwayError,
     BuildError,
