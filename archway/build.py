@@ -11,8 +11,9 @@ from archway import bootstrap, log
 from archway.contexts import Names
 from archway.due import Wishes, due_steps
 from archway.engine import BuildFailedError, BuildOrder, Engine
-from archway.errors import VerifyError
+from archway.errors import BuildError, VerifyError
 from archway.failures import explain
+from archway.inputs import context_digest
 from archway.labels import Parent, Revision, labels
 from archway.machine.guard import require_emulation
 from archway.platforms import Platform
@@ -93,6 +94,7 @@ class Building:
                         progress(found[1])
 
                 self.engine.build(self._order(step, unproven, contexts | outside), heard)
+                self._require_same_files(step)
                 progress("verifying")
                 report = self._prove(step, unproven)
             self.engine.tag(unproven, str(step.reference))
@@ -106,6 +108,14 @@ class Building:
         seconds = time.monotonic() - started
         log.done(f"{step.target}: {step.strategy}, {seconds:.1f} s, {report.size / 1e6:.0f} MB")
         return Outcome(step=step, built=True, seconds=seconds, size=report.size)
+
+    def _require_same_files(self, step: Step) -> None:
+        """The image's label says which files it was made of: those of the plan, and no others."""
+        if context_digest(step.image.folder) != step.context:
+            raise BuildError(
+                f"{step.target}: files changed while it was built", where=step.image.shown(step.image.folder),
+                hint="the image was not kept; run it again",
+            )  # fmt: skip
 
     def _parents(self, step: Step) -> tuple[dict[str, dict[Platform, str]], dict[str, str]]:
         """The images that a step stands on: those in the engine, by platform, and the contexts of those outside."""
@@ -128,7 +138,7 @@ class Building:
             arguments={**step.arguments, "SOURCE_DATE_EPOCH": str(self.revision.epoch)},
             contexts=contexts,
             secrets=self.settings.secrets(),
-            labels=labels(step, self.revision, dict(self._present(step.all_parents))),
+            labels=labels(step, self.revision, dict(self._present(step.all_parents)), release=self.settings.release),
             cache=not self.wishes.anew(step),
         )
 

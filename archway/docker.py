@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -80,3 +81,23 @@ def children_end_with_us() -> Iterator[None]:
     except BaseException:
         end(set(psutil.Process().children(recursive=True)) - before)
         raise
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """Kill the docker commands that were started meanwhile, when they take longer: they know no limit themselves."""
+    before = set(psutil.Process().children(recursive=True))
+
+    def kill() -> None:
+        # Not waited for: who started them would not learn how they ended.
+        for child in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class LocalImage:
     """An image in the engine's own store."""
 
-    platform: Platform
+    platform: Platform | None
+    """None where it is none that archway knows."""
     labels: Mapping[str, str]
     repo_digest: str | None
     """The digest of its manifest, where the engine knows it (with the containerd image store, or after a push)."""
@@ -35,8 +36,11 @@ class LocalImage:
     """The same for each repository: ``REPOSITORY@DIGEST``."""
 
     def digest_in(self, repository: str) -> str | None:
-        """The digest of its manifest in one repository."""
-        return next((name.partition("@")[2] for name in self.repo_digests if name.startswith(f"{repository}@")), None)
+        """The digest of its manifest in one repository. Docker leaves out ``docker.io/`` and ``docker.io/library/``."""
+        short = repository.removeprefix("docker.io/")
+        names = {repository, short, short.removeprefix("library/") if short != repository else short}
+        found = (name.partition("@") for name in self.repo_digests)
+        return next((digest for name, _, digest in found if name in names), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +132,7 @@ class Engine:
                 return None
             config = found.config
             return LocalImage(
-                platform=Platform.parse("/".join(filter(None, (found.os, found.architecture, found.variant)))),
+                platform=Platform.known("/".join(filter(None, (found.os, found.architecture, found.variant)))),
                 labels=(config.labels if config else None) or {},
                 repo_digest=next((digest.partition("@")[2] for digest in found.repo_digests or ()), None),
                 repo_digests=tuple(found.repo_digests or ()),

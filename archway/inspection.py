@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Literal, Protocol
 
 from archway import log, tags
-from archway.catalog import Catalog
+from archway.catalog import Catalog, Image
 from archway.distribution import Config, Stored
 from archway.distribution.layout import open_layout
+from archway.distribution.trouble import printable
 from archway.engine import Engine
-from archway.errors import ListError, RegistryError
+from archway.errors import ListError, RegistryError, UsageError
 from archway.labels import OCI
 from archway.lists import attestations_of, images_of, platform_faults
 from archway.platforms import Platform
-from archway.references import Reference, is_registry
+from archway.references import Reference, is_registry, member
 from archway.remote import repository_of
+from archway.scratch import scratch
 from archway.settings import Settings
 
 
@@ -65,8 +65,12 @@ def resolve(catalog: Catalog, text: str) -> Reference:
         return Reference.parse(text)
     if ":" in text or "@" in text or "/" in text:
         return Reference.parse(f"{settings.registry}/{settings.organization}/{text}")
-    name, _, version = text.partition("=")
+    name, equals, version = text.partition("=")
     image = catalog.image(name)
+    if equals and not version:
+        raise UsageError(
+            f"{text!r} has no version after =", hint=f"say {name} or {name}={image.release().version}"
+        )  # fmt: skip
     return tags.list_of(image, image.release(version or None), settings)
 
 
@@ -76,33 +80,39 @@ def inspect(engine: Engine, settings: Settings, catalog: Catalog, reference: Ref
     :param local: ask the engine only
     :raises ListError: neither has it
     :raises RegistryError: the registry cannot be asked, and the engine does not have it
+    :raises MachineError: no engine answers, and nothing else is to be asked
     """
-    wanted = _wanted(catalog, reference)
+    expected = expectation(catalog, reference)
     trouble: RegistryError | None = None
     if not local:
         repository = repository_of(settings, reference)
         try:
             if stored := repository.get(reference.tag):
-                return _read(repository, stored, reference, "registry", wanted)
+                return _read(repository, stored, reference, "registry", expected)
         except RegistryError as failed:
             trouble = failed
-    if engine.answers and engine.image(str(reference)):
+    # With --local there is nothing else to ask, so that an engine that is not there is the error.
+    asked = local or engine.answers
+    if asked and engine.image(str(reference)):
         if trouble:
             log.warn(str(trouble))
         with _saved(engine, settings, reference) as (layout, stored):
-            return _read(layout, stored, reference, "engine", wanted)
+            return _read(layout, stored, reference, "engine", expected)
     if trouble:
         raise trouble
-    near = "" if local else repository_of(settings, reference).nearest_tag(reference.tag)
-    place = "the engine does not have it" if local else "neither the registry nor the engine has it"
+    if local:
+        raise ListError(f"{reference} is not there", why="the engine does not have it")
+    near = repository_of(settings, reference).nearest_tag(reference.tag)
+    place = "neither the registry nor the engine has it" if asked else (
+        "the registry does not have it, and no engine answers"
+    )  # fmt: skip
     raise ListError(f"{reference} is not there", why=place, hint=near)
 
 
 @contextmanager
 def _saved(engine: Engine, settings: Settings, reference: Reference) -> Iterator[tuple[Source, Stored]]:
-    settings.state.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.state, prefix="inspect-") as folder:
-        archive = Path(folder) / "image.tar"
+    with scratch(settings.state, "inspect") as folder:
+        archive = folder / "image.tar"
         engine.save(str(reference), archive)
         with open_layout(archive) as layout:
             stored = layout.get(layout.top)
@@ -111,33 +121,74 @@ def _saved(engine: Engine, settings: Settings, reference: Reference) -> Iterator
             yield layout, stored
 
 
-def _wanted(catalog: Catalog, reference: Reference) -> Sequence[Platform]:
-    """The platforms that the metadata wants of a list; none where the name is not one of this monorepo's."""
-    name = reference.repository.rpartition("/")[2]
-    if name not in catalog:
-        return ()
-    return catalog.image(name).metadata.platforms or catalog.settings.platforms
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What the metadata says of a name; nothing where it is not one of this monorepo's.
+
+    :ivar platforms: those that a list has, or the one that a member is for
+    :ivar kind: what the tag belongs to; empty where a list and one image are both fine
+    """
+
+    platforms: tuple[Platform, ...] = ()
+    kind: Literal["list", "member", ""] = ""
 
 
-def _read(source: Source, stored: Stored, reference: Reference, where: str, wanted: Sequence[Platform]) -> Inspection:
-    rows, faults = [], []
-    if stored.is_list:
-        faults += list(platform_faults(stored.manifest, wanted, strict=bool(wanted)))
-        for entry in images_of(stored.manifest):
-            image = source.get(entry.digest)
-            if image is None:
-                faults.append(f"names {entry.digest} ({entry.platform}), which is not there")
-                continue
-            row = _row(source, image, attestations=len(attestations_of(stored.manifest, entry.digest)))
-            rows.append(row)
-            if entry.platform and entry.platform.known != (Platform.known(row.platform)):
-                faults.append(f"calls {entry.digest} {entry.platform}, but it is {row.platform}")
-    else:
-        rows.append(_row(source, stored, attestations=0))
+def expectation(catalog: Catalog, reference: Reference) -> Expected:
+    """What a name should stand for. Only names of the settings' registry and organization are this monorepo's."""
+    settings = catalog.settings
+    place = f"{settings.registry}/{settings.organization}/"
+    name = reference.repository.removeprefix(place)
+    if name == reference.repository or name not in catalog:
+        return Expected()
+    image = catalog.image(name)
+    platforms = tuple(image.metadata.platforms or settings.platforms)
+    for release in image.releases:
+        if reference in (tags.list_of(image, release, settings), *tags.floating(image, release, settings)):
+            return Expected(platforms=platforms, kind="list")
+        if found := [p for p in platforms if _member(image, release.version, settings, p) == reference]:
+            return Expected(platforms=tuple(found), kind="member")
+    return Expected(platforms=platforms)
+
+
+def _member(image: Image, version: str, settings: Settings, platform: Platform) -> Reference:
+    return member(
+        registry=settings.registry, organization=settings.organization, image=image.name, version=version,
+        release=settings.release, platform=platform,
+    )  # fmt: skip
+
+
+def _read(source: Source, stored: Stored, reference: Reference, where: str, expected: Expected) -> Inspection:
+    rows, faults = _list(source, stored, expected) if stored.is_list else _image(source, stored, expected)
     return Inspection(
         reference=reference, where=where, digest=stored.digest, is_list=stored.is_list, rows=tuple(rows),
         faults=tuple(faults),
     )  # fmt: skip
+
+
+def _list(source: Source, stored: Stored, expected: Expected) -> tuple[list[Row], list[str]]:
+    rows = []
+    faults = list(platform_faults(stored.manifest, expected.platforms, strict=bool(expected.platforms)))
+    for entry in images_of(stored.manifest):
+        image = source.get(entry.digest)
+        if image is None:
+            faults.append(f"names {entry.digest} ({entry.platform}), which is not there")
+            continue
+        row = _row(source, image, attestations=len(attestations_of(stored.manifest, entry.digest)))
+        rows.append(row)
+        said = entry.platform
+        if said and str(said) and said.known != Platform.known(row.platform):
+            faults.append(f"calls {entry.digest} {said}, but it is {row.platform}")
+    return rows, faults
+
+
+def _image(source: Source, stored: Stored, expected: Expected) -> tuple[list[Row], list[str]]:
+    row = _row(source, stored, attestations=0)
+    words = ", ".join(map(str, expected.platforms))
+    if expected.kind == "list":
+        return [row], [f"is one image ({row.platform}), and should be a list of {words}"]
+    if expected.kind == "member" and Platform.known(row.platform) not in expected.platforms:
+        return [row], [f"is for {row.platform}, and should be for {words}"]
+    return [row], []
 
 
 def _row(source: Source, image: Stored, *, attestations: int) -> Row:
@@ -148,9 +199,9 @@ def _row(source: Source, image: Stored, *, attestations: int) -> Row:
         platform=str(config) or "unknown",
         digest=image.digest,
         size=len(image.data) + sum(blob.size for blob in blobs),
-        created=config.labels.get(f"{OCI}created") or config.created,
-        base=config.labels.get(f"{OCI}base.name", ""),
-        version=config.labels.get(f"{OCI}version", ""),
+        created=printable(config.labels.get(f"{OCI}created") or config.created),
+        base=printable(config.labels.get(f"{OCI}base.name", "")),
+        version=printable(config.labels.get(f"{OCI}version", "")),
         attestations=attestations,
     )
 

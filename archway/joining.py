@@ -1,17 +1,17 @@
-"""``inv manifest``: joins members that a registry, or the engine, already holds."""
+"""``inv manifest``: joins members that a registry already holds. Writing lists, and moving tags, for all who do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from archway import log
 from archway.distribution import Repository, Stored
 from archway.errors import ListError
 from archway.lists import Member, Wanted, is_list_of
-from archway.manifests import write_list
-from archway.members import check_origin, check_proof, read_member
+from archway.manifests import put, write_list
+from archway.members import age, check_origin, check_proof, check_whole, read_member
 from archway.references import Reference
 from archway.remote import repository_of
 from archway.settings import Settings
@@ -23,11 +23,14 @@ class Standing(StrEnum):
     ALREADY = "already so"
     TO_WRITE = "to be written"
     MISSING = "missing"
+    WRITTEN = "written"
+    KEPT = "kept: it names something newer"
+    FAILED = "not published"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tagged:
-    """A tag, how it stood before, and the list that it names (or would)."""
+    """A tag, how it stands, and the digest that it names (or would)."""
 
     reference: Reference
     standing: Standing
@@ -42,12 +45,11 @@ class Joinable:
     wanted: Wanted
     repository: Repository
     members: tuple[Member, ...]
-    current: Stored | None
 
-    @property
-    def done(self) -> bool:
-        """Whether the tag names exactly this list already."""
-        return self.current is not None and is_list_of(self.current.manifest, self.members)
+    def current(self) -> Stored | None:
+        """The list that its tag names now, if that is this one already."""
+        stored = self.repository.get(self.wanted.reference.tag)
+        return stored if stored and is_list_of(stored.manifest, self.members) else None
 
 
 def find_members(settings: Settings, wanted: Wanted, *, foreign: bool = False) -> Joinable:
@@ -61,6 +63,7 @@ def find_members(settings: Settings, wanted: Wanted, *, foreign: bool = False) -
         try:
             member = read_member(repository, step.reference, step.target.platform)
             check_origin(step.reference, member, wanted, foreign=foreign)
+            check_whole(repository, member)
             check_proof(settings, repository, member, wanted.image)
         except ListError as refused:
             wrong.append(str(refused))
@@ -68,65 +71,101 @@ def find_members(settings: Settings, wanted: Wanted, *, foreign: bool = False) -
             members.append(member)
     if wrong:
         raise ListError(f"{wanted.reference} cannot be made", why="\n".join(wrong), hint="nothing was written")
-    return joinable(settings, wanted, members)
+    return Joinable(wanted=wanted, repository=repository, members=tuple(members))
 
 
-def joinable(settings: Settings, wanted: Wanted, members: Sequence[Member]) -> Joinable:
-    """A list of members that were checked, and what its tag names now."""
-    repository = repository_of(settings, wanted.reference)
-    return Joinable(
-        wanted=wanted, repository=repository, members=tuple(members), current=repository.get(wanted.reference.tag)
-    )
+def join_all(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = False, back: bool = False) -> list[Tagged]:
+    """Make the lists whose members are in the registry: all of them, or none.
+
+    :param foreign: also of members that archway did not build
+    :param back: floating tags may move to something older
+    :raises ListError: one cannot be made; all that are wrong are told, and nothing was written
+    :raises RegistryError: one could not be written; those before it were, and running it again goes on
+    """
+    found, wrong = [], []
+    for wanted in lists:
+        try:
+            found.append(find_members(settings, wanted, foreign=foreign))
+        except ListError as refused:
+            wrong.append(str(refused))
+    if wrong:
+        raise ListError(f"{len(wrong)} of {len(lists)} lists cannot be made", why="\n".join(wrong))
+    for one in found:
+        one.repository.check_push()
+    return join(settings, found, back=back)
 
 
-def join(lists: Sequence[Joinable]) -> list[Tagged]:
+def join(settings: Settings, lists: Sequence[Joinable], *, back: bool = False) -> list[Tagged]:
     """Write the lists that are not there yet, then move the floating tags.
 
     :raises RegistryError: one could not be written; those before it were, and running it again goes on
     """
-    done, written = [], []
-    for one in lists:
-        stored, tagged = write(one)
-        done.append(tagged)
-        written.append(replace(one, current=stored))
+    written = [(one, *write(settings, one)) for one in lists]
+    done = [tagged for _, _, tagged in written]
     # After all lists: who takes "latest" of two products gets both or neither.
-    for one in written:
-        done += move_tags(one)
+    for one, stored, _ in written:
+        done += move_tags(one.repository, one.wanted.reference, stored, one.wanted.floating, back=back)
     return done
 
 
-def write(one: Joinable) -> tuple[Stored, Tagged]:
+def write(settings: Settings, one: Joinable) -> tuple[Stored, Tagged]:
     """Write a list, unless its tag names it already.
 
     :raises RegistryError: it could not be written
     """
     reference = one.wanted.reference
-    if one.current and one.done:
+    if current := one.current():
         log.done(f"{reference}: already so")
-        return one.current, Tagged(reference=reference, standing=Standing.ALREADY, digest=one.current.digest)
+        return current, Tagged(reference=reference, standing=Standing.ALREADY, digest=current.digest)
     with log.step(f"{reference}: writing"):
         insecure = one.repository.registry.is_plain_http
-        stored = write_list(one.repository, reference, one.members, insecure=insecure)
+        stored = write_list(settings.state, one.repository, reference, one.members, insecure=insecure)
     log.done(f"{reference}: written, {stored.digest}")
-    return stored, Tagged(reference=reference, standing=Standing.TO_WRITE, digest=stored.digest)
+    return stored, Tagged(reference=reference, standing=Standing.WRITTEN, digest=stored.digest)
 
 
-def move_tags(one: Joinable) -> list[Tagged]:
-    """Let the floating tags name a list that was written."""
-    return [move_tag(one.repository, tag, one.current) for tag in one.wanted.floating if one.current]
+def move_tags(
+    repository: Repository, of: Reference, stored: Stored, floating: Sequence[Reference], *, back: bool
+) -> list[Tagged]:
+    """Let floating tags name a list, as long as its own tag does.
+
+    :param of: the list's own tag
+    :param back: also where a tag names something newer now
+    :raises ListError: another run has written another list meanwhile
+    """
+    return [_move(repository, of, stored, tag, back=back) for tag in floating]
 
 
-def move_tag(repository: Repository, tag: Reference, stored: Stored) -> Tagged:
-    """Let a tag name a list that its repository holds."""
-    if repository.digest(tag.tag) == stored.digest:
+def _move(repository: Repository, of: Reference, stored: Stored, tag: Reference, *, back: bool) -> Tagged:
+    _require_tag(repository, of, stored)
+    if (digest := repository.digest(tag.tag)) == stored.digest:
         return Tagged(reference=tag, standing=Standing.ALREADY, digest=stored.digest)
-    repository.put(tag.tag, stored)
+    if digest and not back and _is_newer(repository, tag, stored):
+        log.warn(f"{tag} names something newer and was not moved; --back moves it")
+        return Tagged(reference=tag, standing=Standing.KEPT, digest=digest)
+    put(repository, tag, stored)
+    _require_tag(repository, of, stored)
     log.done(f"{tag}: now {stored.digest}")
-    return Tagged(reference=tag, standing=Standing.TO_WRITE, digest=stored.digest)
+    return Tagged(reference=tag, standing=Standing.WRITTEN, digest=stored.digest)
+
+
+def _require_tag(repository: Repository, of: Reference, stored: Stored) -> None:
+    if (found := repository.digest(of.tag)) != stored.digest:
+        raise ListError(
+            f"{of} was changed by another run", why=f"it names {found or 'nothing'}, not {stored.digest}",
+            hint="run it again, and let one run at a time publish an image",
+        )  # fmt: skip
+
+
+def _is_newer(repository: Repository, tag: Reference, stored: Stored) -> bool:
+    """Whether a tag names a newer version than a list holds, or a newer release of the same one."""
+    current = repository.get(tag.tag)
+    there, ours = current and age(repository, current), age(repository, stored)
+    return bool(there and ours and there > ours)
 
 
 def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = False) -> list[Tagged]:
-    """What :func:`join` would do: nothing is written.
+    """What :func:`join_all` would do: nothing is written.
 
     :raises RegistryError: the registry does not answer, or not to us
     """
@@ -138,10 +177,16 @@ def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = Fal
             tags = (wanted.reference, *wanted.floating)
             found += [Tagged(reference=tag, standing=Standing.MISSING, why=str(refused)) for tag in tags]
             continue
-        digest = one.current.digest if one.current and one.done else ""
-        standing = Standing.ALREADY if digest else Standing.TO_WRITE
-        found.append(Tagged(reference=wanted.reference, standing=standing, digest=digest))
-        for tag in wanted.floating:
-            so = bool(digest) and one.repository.digest(tag.tag) == digest
-            found.append(Tagged(reference=tag, standing=Standing.ALREADY if so else Standing.TO_WRITE, digest=digest))
+        current = one.current()
+        digest = current.digest if current else ""
+        found += rehearse_tags(one.repository, (wanted.reference, *wanted.floating), digest)
     return found
+
+
+def rehearse_tags(repository: Repository, tags: Sequence[Reference], digest: str) -> list[Tagged]:
+    """How tags stand, compared with the list that they should name; an empty digest is a list that is not there."""
+    return [
+        Tagged(reference=tag, digest=digest, standing=Standing.ALREADY
+               if digest and repository.digest(tag.tag) == digest else Standing.TO_WRITE)
+        for tag in tags
+    ]  # fmt: skip

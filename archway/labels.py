@@ -23,6 +23,7 @@ OCI = "org.opencontainers.image."
 REVISION = f"{OCI}revision"
 PARENTS = "dev.archway.parents"
 INPUT_DIGEST = "dev.archway.input-digest"
+RELEASE = "dev.archway.release"
 STRATEGY = "dev.archway.strategy"
 
 
@@ -81,8 +82,11 @@ def _public(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url) if "://" in url and not url.startswith("file:") else ""
 
 
-def labels(step: Step, revision: Revision, parents: Mapping[Target, Parent]) -> Mapping[str, str]:
-    """What the image of a step says of itself. Values that are not known are left out."""
+def labels(step: Step, revision: Revision, parents: Mapping[Target, Parent], *, release: str) -> Mapping[str, str]:
+    """What the image of a step says of itself. Values that are not known are left out.
+
+    :param release: the monorepo's
+    """
     base = parents.get(step.base) if step.base else None
     metadata = step.image.metadata
     found = {
@@ -97,6 +101,7 @@ def labels(step: Step, revision: Revision, parents: Mapping[Target, Parent]) -> 
         f"{OCI}base.digest": base.digest if base else "",
         PARENTS: json.dumps({str(target): parent.digest for target, parent in parents.items() if parent.digest}),
         INPUT_DIGEST: step.input_digest,
+        RELEASE: release,
         STRATEGY: step.strategy,
     }
     return {name: value for name, value in found.items() if value}

@@ -75,7 +75,7 @@ def platform_faults(manifest: Manifest, platforms: Sequence[Platform], *, strict
 
     :param strict: others than the wanted ones are wrong as well
     """
-    named = [(entry.platform and entry.platform.known) or str(entry.platform or "no platform")
+    named = [(entry.platform and entry.platform.known) or str(entry.platform or "") or "no platform"
              for entry in images_of(manifest)]  # fmt: skip
     for platform in platforms:
         if platform not in named:
@@ -87,12 +87,19 @@ def platform_faults(manifest: Manifest, platforms: Sequence[Platform], *, strict
             yield f"holds {word}, which is not wanted"
 
 
+def pairs(manifest: Manifest) -> list[tuple[str, str]]:
+    """The platforms and digests that a list names, in order, to compare it by."""
+    return sorted((str((entry.platform and entry.platform.known) or ""), entry.digest) for entry in images_of(manifest))
+
+
 def is_list_of(manifest: Manifest, members: Sequence[Member]) -> bool:
     """Whether a list names exactly these members, with their attestations."""
     if manifest.manifests is None:
         return False
-    images = images_of(manifest)
-    named = sorted((str(entry.platform and entry.platform.known), entry.digest, entry.size) for entry in images)
-    wanted = sorted((str(member.platform), member.digest, member.descriptor.size) for member in members)
     attesting = sorted(entry.digest for entry in manifest.manifests if entry.is_attestation)
-    return named == wanted and attesting == sorted(one.digest for member in members for one in member.attestations)
+    return (
+        pairs(manifest) == sorted((str(member.platform), member.digest) for member in members)
+        and attesting == sorted(one.digest for member in members for one in member.attestations)
+        and all(entry.size == member.descriptor.size
+                for entry in images_of(manifest) for member in members if member.digest == entry.digest)
+    )  # fmt: skip

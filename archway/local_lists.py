@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from archway import log
 from archway.contexts import Names
+from archway.distribution import Manifest
 from archway.distribution.layout import open_layout
 from archway.engine import Engine
 from archway.errors import ListError, MachineError
 from archway.joining import Standing, Tagged
 from archway.labels import INPUT_DIGEST
-from archway.lists import Wanted, images_of
+from archway.lists import Wanted
 from archway.platforms import Platform
 from archway.proof import allowed, prove
 from archway.records import Proofs
+from archway.references import Reference
+from archway.scratch import scratch
 from archway.settings import Settings
+from archway.targets import Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A list whose members the engine holds, all of them right, by the digests of their manifests."""
+
+    wanted: Wanted
+    members: Mapping[Platform, str]
 
 
 def require_lists(engine: Engine) -> None:
@@ -31,86 +43,158 @@ def require_lists(engine: Engine) -> None:
         )
 
 
-def find_members(engine: Engine, settings: Settings, wanted: Wanted) -> dict[Platform, str]:
-    """The digests of the members of a list that the engine holds.
+def find_members(engine: Engine, settings: Settings, wanted: Wanted) -> Found:
+    """The members of a list, as the engine holds them.
 
     :raises ListError: one is missing, stale, for another platform, or not what it should be; all are told
     """
-    found: dict[Platform, str] = {}
-    wrong = []
-    build = f"inv build --image {wanted.image.name}={wanted.release.version} --arch all"
+    members: dict[Platform, str] = {}
+    wrong: list[str] = []
     for step in wanted.steps:
-        platform = step.target.platform
-        image = engine.image(str(step.reference))
-        if image is None:
-            wrong.append(f"{step.reference} is not built")
-        elif image.platform != platform:
-            wrong.append(f"{step.reference} holds an image for {image.platform}, not for {platform}")
-        elif image.labels.get(INPUT_DIGEST) not in wanted.inputs[platform]:
-            wrong.append(f"{step.reference} is stale: it was built from other files than this checkout has")
-        else:
-            digest = found[platform] = image.repo_digest or ""
-            if not Proofs(settings.state).holds(digest, platform, allowed(step.image)):
-                report = prove(engine, settings, step, str(step.reference))
-                wrong += [] if report.ok else [report.text()]
+        try:
+            members[step.target.platform] = _member(engine, settings, wanted, step)
+        except ListError as refused:
+            wrong.append(str(refused))
     if wrong:
+        build = f"inv build --image {wanted.image.name}={wanted.release.version} --arch all"
         raise ListError(f"{wanted.reference} cannot be made", why="\n".join(wrong), hint=f"run: {build}")
-    return found
+    return Found(wanted=wanted, members=members)
 
 
-def join_local(engine: Engine, settings: Settings, wanted: Wanted) -> Tagged:
-    """Give one name to the members that the engine holds.
+def _member(engine: Engine, settings: Settings, wanted: Wanted, step: Step) -> str:
+    """The digest of a member, which is proven."""
+    name, platform = str(step.reference), step.target.platform
+    image = engine.image(name)
+    if image is None:
+        raise ListError(f"{name} is not built")
+    if image.platform != platform:
+        raise ListError(f"{name} holds an image for {image.platform or 'another platform'}, not for {platform}")
+    if image.labels.get(INPUT_DIGEST) not in wanted.inputs[platform]:
+        raise ListError(f"{name} is stale: it was built from other files than this checkout has")
+    digest = image.repo_digest or ""
+    if not Proofs(settings.state).holds(digest, platform, allowed(step.image)):
+        report = prove(engine, settings, step, name, expect=digest)
+        if not report.ok:
+            raise ListError(report.text())
+    return digest
+
+
+def join_all_local(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Tagged]:
+    """Give one name to the members that the engine holds, for each list; then move the floating tags.
 
     :raises MachineError: the engine cannot hold a list
-    :raises ListError: a member is not there or not right
+    :raises ListError: a member of a list is not there or not right; all are told, and nothing was changed
     """
     require_lists(engine)
-    members = find_members(engine, settings, wanted)
+    found = _find_all(engine, settings, lists)
     names = Names(engine)
     names.sweep()
-    fresh = names.fresh(wanted.image.name)
-    reference = str(wanted.reference)
-    try:
-        with log.step(f"{reference}: joining"):
-            names.join({step.target.platform: str(step.reference) for step in wanted.steps}, fresh)
-            made, current = engine.image(fresh), engine.image(reference)
-            digest = (made and made.repo_digest) or ""
-            same = current is not None and current.repo_digest == digest
-            if not same:
-                _compare(engine, settings, fresh, members)
-                engine.tag(fresh, reference)
-    finally:
-        engine.remove(fresh)
-    log.done(f"{reference}: {'already so' if same else 'joined'}, {digest}")
-    for tag in wanted.floating:
-        engine.tag(reference, str(tag))
-    return Tagged(reference=wanted.reference, standing=Standing.ALREADY if same else Standing.TO_WRITE, digest=digest)
+    with ExitStack() as until_the_end:
+        made: list[tuple[str, Found, Tagged]] = []
+        for one in found:
+            fresh = names.fresh(one.wanted.image.name)
+            until_the_end.callback(engine.remove, fresh)
+            made.append((fresh, one, _join(engine, settings, names, one, fresh)))
+        moved = [_move(engine, tag, fresh, told) for fresh, one, told in made for tag in one.wanted.floating]
+    return [told for _, _, told in made] + moved
 
 
-def _compare(engine: Engine, settings: Settings, name: str, members: Mapping[Platform, str]) -> None:
-    """Read the list back from the engine's store before it gets its name."""
-    settings.state.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.state, prefix="list-") as folder:
-        archive = Path(folder) / "list.tar"
+def _find_all(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Found]:
+    found, refused = [], []
+    for wanted in lists:
+        try:
+            found.append(find_members(engine, settings, wanted))
+        except ListError as wrong:
+            refused.append(wrong)
+    match refused:
+        case []:
+            return found
+        case [only]:
+            raise only
+        case _:
+            raise ListError(
+                f"{len(refused)} of {len(lists)} lists cannot be made", why="\n".join(map(str, refused)),
+                hint="nothing was changed",
+            )  # fmt: skip
+
+
+def _join(engine: Engine, settings: Settings, names: Names, one: Found, fresh: str) -> Tagged:
+    """Let a list have its name, and a fresh one that no other run moves; it is read back before it gets its name."""
+    reference = str(one.wanted.reference)
+    standing = Standing.ALREADY
+    with log.step(f"{reference}: joining"):
+        if engine.image(reference):
+            engine.tag(reference, fresh)
+        if not _is_made(engine, settings, one, fresh):
+            standing = Standing.TO_WRITE
+            names.join({step.target.platform: str(step.reference) for step in one.wanted.steps}, fresh)
+            if not _is_made(engine, settings, one, fresh):
+                raise ListError(
+                    f"the engine made another list for {reference} than it was told",
+                    hint="run it again; another run may have built its members anew meanwhile",
+                )
+            engine.tag(fresh, reference)
+    digest = _digest(engine, fresh)
+    log.done(f"{reference}: {'already so' if standing is Standing.ALREADY else 'joined'}, {digest}")
+    return Tagged(reference=one.wanted.reference, standing=standing, digest=digest)
+
+
+def _move(engine: Engine, tag: Reference, fresh: str, made: Tagged) -> Tagged:
+    standing = _standing(engine, tag, made.digest)
+    if standing is Standing.TO_WRITE:
+        engine.tag(fresh, str(tag))
+        log.done(f"{tag}: now {made.digest}")
+    return Tagged(reference=tag, standing=standing, digest=made.digest)
+
+
+def _standing(engine: Engine, tag: Reference, digest: str) -> Standing:
+    """How a floating tag stands that should name the list of a digest."""
+    return Standing.ALREADY if digest and _digest(engine, str(tag)) == digest else Standing.TO_WRITE
+
+
+def _digest(engine: Engine, name: str) -> str:
+    image = engine.image(name)
+    return (image and image.repo_digest) or ""
+
+
+def _is_made(engine: Engine, settings: Settings, one: Found, name: str) -> bool:
+    """Whether what the engine's store has under a name is the list of exactly these members."""
+    if engine.image(name) is None:
+        return False
+    with scratch(settings.state, "list") as folder:
+        archive = folder / "list.tar"
         engine.save(name, archive)
         with open_layout(archive) as layout:
             stored = layout.get(layout.top)
-    entries = images_of(stored.manifest) if stored else ()
-    if sorted((str(e.platform and e.platform.known), e.digest) for e in entries) != sorted(
-        (str(platform), digest) for platform, digest in members.items()
-    ):
-        raise ListError(
-            "the engine joined other images than it was told",
-            why="\n".join(f"{entry.platform} {entry.digest}" for entry in entries),
-            hint="run it again; another run may have built them anew meanwhile",
-        )
+    members = sorted((str(platform), digest) for platform, digest in one.members.items())
+    return stored is not None and stored.is_list and sorted(_entries(stored.manifest)) == members
 
 
-def rehearse_local(engine: Engine, settings: Settings, wanted: Wanted) -> list[Tagged]:
-    """What :func:`join_local` would do, as far as that can be told without joining."""
+def _entries(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """All that a list names, attestations as well: archway's members have none."""
+    return ((str(entry.platform and entry.platform.known), entry.digest) for entry in manifest.manifests or ())
+
+
+def rehearse_all_local(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Tagged]:
+    """What :func:`join_all_local` would do; no name is changed.
+
+    :raises MachineError: the engine cannot hold a list
+    """
     require_lists(engine)
+    return [tagged for wanted in lists for tagged in _rehearse(engine, settings, wanted)]
+
+
+def _rehearse(engine: Engine, settings: Settings, wanted: Wanted) -> Iterator[Tagged]:
     try:
-        find_members(engine, settings, wanted)
+        found = find_members(engine, settings, wanted)
     except ListError as refused:
-        return [Tagged(reference=wanted.reference, standing=Standing.MISSING, why=str(refused))]
-    return [Tagged(reference=wanted.reference, standing=Standing.TO_WRITE)]
+        for tag in (wanted.reference, *wanted.floating):
+            yield Tagged(reference=tag, standing=Standing.MISSING, why=str(refused))
+        return
+    same = _is_made(engine, settings, found, str(wanted.reference))
+    digest = _digest(engine, str(wanted.reference)) if same else ""
+    yield Tagged(
+        reference=wanted.reference, standing=Standing.ALREADY if same else Standing.TO_WRITE, digest=digest
+    )  # fmt: skip
+    for tag in wanted.floating:
+        yield Tagged(reference=tag, standing=_standing(engine, tag, digest), digest=digest)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from packaging.version import InvalidVersion, Version
+
 from archway.catalog import Image
 from archway.distribution import Descriptor, PlatformWords, Repository, Stored
-from archway.errors import ListError, RegistryError
-from archway.labels import INPUT_DIGEST, OCI, REVISION
+from archway.errors import ListError
+from archway.labels import INPUT_DIGEST, OCI, RELEASE, REVISION
 from archway.lists import Member, Wanted, attestations_of, images_of
 from archway.platforms import Platform
 from archway.proof import allowed, prove_stored
@@ -49,8 +51,11 @@ def _unwrap(repository: Repository, reference: Reference, stored: Stored) -> tup
         case [only]:
             image = repository.get(only.digest)
             if image is None or image.is_list:
-                raise RegistryError(f"{reference} names {only.digest}, which is no image there")
-            return image, attestations_of(stored.manifest, only.digest)
+                raise ListError(f"{reference} names {only.digest}, which is no image there")
+            attestations = attestations_of(stored.manifest, only.digest)
+            if len(attestations) + 1 != len(stored.manifest.manifests or ()):
+                raise ListError(f"{reference} has attestations that belong to no image of it", hint="push it again")
+            return image, attestations
         case several:
             found = ", ".join(str(entry.platform or "no platform") for entry in several) or "no image"
             raise ListError(
@@ -60,16 +65,61 @@ def _unwrap(repository: Repository, reference: Reference, stored: Stored) -> tup
             )
 
 
-def check_member(repository: Repository, digest: str, platform: Platform, *, version: str) -> Member:
+def check_member(
+    repository: Repository, digest: str, platform: Platform, *, version: str, foreign: bool = False
+) -> Member:
     """An image that a list names, which must be what the list says of it.
 
+    :param foreign: one that archway did not build is taken
     :raises ListError: it is not
     """
     reference = Reference(repository=str(repository), tag=digest)
     member = read_member(repository, reference, platform)
-    if (found := member.labels.get(f"{OCI}version", version)) != version:
-        raise ListError(f"{reference} says that it is version {found}, not {version}")
+    if member.source != member.digest:
+        raise ListError(f"{reference} is a list inside of a list, and should be an image", hint="inv publish makes one")
+    if INPUT_DIGEST not in member.labels and foreign:
+        return member
+    if INPUT_DIGEST not in member.labels:
+        raise ListError(
+            f"{reference} was not built by archway", why=f"it has no label {INPUT_DIGEST}",
+            hint="inv publish makes the list of archway's own; or take it as it is: --foreign",
+        )  # fmt: skip
+    _check_version(reference, member, version)
     return member
+
+
+def _check_version(reference: Reference, member: Member, version: str) -> None:
+    if (found := member.labels.get(f"{OCI}version")) != version:
+        raise ListError(f"{reference} says that it is version {found}, not {version}")
+
+
+def check_whole(repository: Repository, member: Member) -> None:
+    """Refuse a member of which the registry has lost layers, as a registry that was cleaned wrongly has.
+
+    :raises ListError: they are gone
+    """
+    stored = repository.get(member.digest)
+    if stored is None or (missing := repository.missing_blobs(stored)):
+        gone = "its manifest" if stored is None else ", ".join(missing)
+        raise ListError(
+            f"{repository}@{member.digest} is not whole", why=f"gone: {gone}", hint="push it again: inv publish"
+        )
+
+
+def age(repository: Repository, stored: Stored) -> tuple[Version, Version] | None:
+    """Version and monorepo's release of what a list holds, to compare; None where they cannot be.
+
+    :raises RegistryError: it cannot be read
+    """
+    entries = images_of(stored.manifest) if stored.is_list else ()
+    image = repository.get(entries[0].digest) if entries else stored
+    if image is None or image.is_list:
+        return None
+    labels = repository.config(image).labels
+    try:
+        return Version(labels.get(f"{OCI}version", "")), Version(labels.get(RELEASE, ""))
+    except InvalidVersion:
+        return None
 
 
 def check_origin(reference: Reference, member: Member, wanted: Wanted, *, foreign: bool) -> None:
@@ -95,8 +145,7 @@ def check_origin(reference: Reference, member: Member, wanted: Wanted, *, foreig
             why=f"built at revision {labels.get(REVISION, 'unknown')}, from inputs {made_of[:12]}",
             hint=f"run: inv publish --image {wanted.image.name}={wanted.release.version}",
         )
-    if (version := labels.get(f"{OCI}version")) != wanted.release.version:
-        raise ListError(f"{reference} says that it is version {version}, not {wanted.release.version}")
+    _check_version(reference, member, wanted.release.version)
 
 
 def check_proof(settings: Settings, repository: Repository, member: Member, of: Image) -> None:
@@ -112,4 +161,4 @@ def check_proof(settings: Settings, repository: Repository, member: Member, of: 
         raise ListError(f"{repository}@{member.digest} is not there any more", hint="run it again")
     report = prove_stored(settings, repository, image, member.platform, allow)
     if not report.ok:
-        raise ListError(f"{of.name} for {member.platform} is not what it should be", why=report.text())
+        raise ListError(f"{repository}@{member.digest} is not what it should be", why=report.text())

@@ -143,7 +143,8 @@ class _Planner:
             base=parents.get(ground) if (ground := _ground(found)) else None,
             rootfs=frozenset(use.platform for use in found.images if use.name == ROOTFS),
             arguments={**declared, **release.args, **forced},
-            input_digest=self._digest(image, release, target.platform, found, parents.values(), declared),
+            context=(context := context_digest(image.folder)),
+            input_digest=self._digest(image, release, target.platform, found, parents.values(), declared, context),
             requested=requested,
             doubts=tuple(self._doubts(image, found)),
         )
@@ -253,6 +254,7 @@ class _Planner:
         found: Resolution,
         parents: Iterable[Target],
         declared: Mapping[str, str],
+        context: str,
     ) -> str:
         """The identity of what goes into a target: the same on machines of every platform, for every strategy."""
         outside = {use.name for use in found.images} - self.catalog.names
@@ -260,7 +262,7 @@ class _Planner:
             "image": [image.name, release.version, "" if image.metadata.builder else str(platform)],
             "labels": [image.metadata.description, image.metadata.licenses, self.settings.source],
             "arguments": {name: value for name, value in declared.items() if name.startswith("TARGET")} | release.args,
-            "context": context_digest(image.folder),
+            "context": context,
             "outside": sorted(outside),
             "rootfs": self.settings.rootfs if ROOTFS in outside else "",
             "parents": sorted({self.steps[parent].input_digest for parent in parents}),

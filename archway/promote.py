@@ -7,16 +7,15 @@ download goes on where it stopped, and each thing that can go wrong has a messag
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from archway import log, tags
-from archway.catalog import Image
-from archway.distribution import Descriptor, Repository, Stored
+from archway.distribution import Repository, Stored
 from archway.errors import ListError, UsageError
-from archway.joining import Standing, Tagged, move_tag
+from archway.joining import Standing, Tagged, move_tags, rehearse_tags
 from archway.lists import images_of, platform_faults
-from archway.members import check_member, check_proof
-from archway.metadata import Release
+from archway.manifests import put
+from archway.members import check_member, check_proof, check_whole
 from archway.platforms import Platform
 from archway.references import Reference, is_registry
 from archway.remote import repository_of
@@ -52,21 +51,13 @@ def _place(settings: Settings, text: str) -> Settings:
 class Promotion:
     """One list, and where it goes."""
 
-    image: Image
-    release: Release
     source: Reference
     target: Reference
     floating: tuple[Reference, ...]
     stored: Stored
-    current: str | None
-    """The digest that the target's tag names now."""
-
-    @property
-    def standing(self) -> Standing:
-        return Standing.ALREADY if self.current == self.stored.digest else Standing.TO_WRITE
 
 
-def find_all(source: Settings, target: Settings, requests: Sequence[Request]) -> list[Promotion]:
+def find_all(source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool) -> list[Promotion]:
     """Read and check all lists that are to be promoted.
 
     :raises ListError: one cannot be; all that are wrong are told
@@ -74,7 +65,7 @@ def find_all(source: Settings, target: Settings, requests: Sequence[Request]) ->
     found, wrong = [], []
     for request in requests:
         try:
-            found.append(find(source, target, request))
+            found.append(find(source, target, request, foreign=foreign))
         except ListError as refused:
             wrong.append(str(refused))
     if wrong:
@@ -84,13 +75,14 @@ def find_all(source: Settings, target: Settings, requests: Sequence[Request]) ->
     return found
 
 
-def find(source: Settings, target: Settings, request: Request) -> Promotion:
+def find(source: Settings, target: Settings, request: Request, *, foreign: bool = False) -> Promotion:
     """Read and check a list that is to be promoted.
 
+    :param foreign: members that archway did not build are taken
     :raises ListError: it is missing, not complete, or a member is not what it should be
     """
     image, release = request.image, request.release
-    reference, goal = (tags.list_of(image, release, settings) for settings in (source, target))
+    reference = tags.list_of(image, release, source)
     repository = repository_of(source, reference)
     stored = repository.get(reference.tag)
     if stored is None:
@@ -101,73 +93,72 @@ def find(source: Settings, target: Settings, request: Request) -> Promotion:
         raise ListError(f"{reference} is one image, and no manifest list", hint="inv publish makes one")
     if faults := list(platform_faults(stored.manifest, request.platforms)):
         raise ListError(f"{reference} is not complete", why="\n".join(faults), hint="inv publish makes it whole")
-    for platform, entry in ((_platform(entry), entry) for entry in images_of(stored.manifest)):
-        member = check_member(repository, entry.digest, platform, version=release.version)
+    for entry in images_of(stored.manifest):
+        platform = Platform.parse(str(entry.platform))
+        member = check_member(repository, entry.digest, platform, version=release.version, foreign=foreign)
+        check_whole(repository, member)
         check_proof(source, repository, member, image)
     return Promotion(
-        image=image, release=release, source=reference, target=goal, stored=stored,
-        floating=tags.floating(image, release, target), current=repository_of(target, goal).digest(goal.tag),
+        source=reference, target=tags.list_of(image, release, target), stored=stored,
+        floating=tags.floating(image, release, target),
     )  # fmt: skip
 
 
-def _platform(entry: Descriptor) -> Platform:
-    return Platform.parse(str(entry.platform))
-
-
-def promote_all(source: Settings, target: Settings, found: Sequence[Promotion]) -> list[Tagged]:
+def promote_all(
+    source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool = False, back: bool = False
+) -> list[Tagged]:
     """Copy what is not there yet, then let the tags name it: lists first, floating tags when all lists are there.
 
+    :param back: floating tags may move to something older
+    :raises ListError: a list cannot be promoted; nothing was written
     :raises RegistryError: something could not be copied; no tag names anything that is not whole
     """
+    found = find_all(source, target, requests, foreign=foreign)
     for one in found:
         repository_of(target, one.target).check_push()
     done = [_copy(source, target, one) for one in found]
     for one in found:
-        done += [move_tag(repository_of(target, tag), tag, one.stored) for tag in one.floating]
+        done += move_tags(repository_of(target, one.target), one.target, one.stored, one.floating, back=back)
     return done
 
 
-def rehearse(source: Settings, target: Settings, requests: Sequence[Request]) -> list[Tagged]:
+def rehearse(source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool = False) -> list[Tagged]:
     """What promoting would do; nothing is written."""
     told = []
     for request in requests:
         try:
-            one = find(source, target, request)
+            one = find(source, target, request, foreign=foreign)
         except ListError as refused:
             goal = tags.list_of(request.image, request.release, target)
             told.append(Tagged(reference=goal, standing=Standing.MISSING, why=str(refused)))
-            continue
-        told.append(Tagged(reference=one.target, standing=one.standing, digest=one.stored.digest))
-        for tag in one.floating:
-            so = repository_of(target, tag).digest(tag.tag) == one.stored.digest
-            standing = Standing.ALREADY if so else Standing.TO_WRITE
-            told.append(Tagged(reference=tag, standing=standing, digest=one.stored.digest))
+        else:
+            goals = (one.target, *one.floating)
+            told += rehearse_tags(repository_of(target, one.target), goals, one.stored.digest)
     return told
 
 
 def _copy(source: Settings, target: Settings, one: Promotion) -> Tagged:
     origin, goal = repository_of(source, one.source), repository_of(target, one.target)
-    tagged = Tagged(reference=one.target, standing=one.standing, digest=one.stored.digest)
-    if one.standing is Standing.ALREADY:
+    if goal.digest(one.target.tag) == one.stored.digest:
         log.done(f"{one.target}: already so")
-        return tagged
+        return Tagged(reference=one.target, standing=Standing.ALREADY, digest=one.stored.digest)
+    entries = one.stored.manifest.manifests or ()
     with log.step(f"{one.target}: copying") as progress:
-        for number, entry in enumerate(one.stored.manifest.manifests or (), start=1):
-            progress(f"{number} of {len(one.stored.manifest.manifests or ())}")
+        for number, entry in enumerate(entries, start=1):
+            progress(f"{number} of {len(entries)}")
             _copy_image(origin, goal, entry.digest)
-        goal.put(one.target.tag, one.stored)
+        put(goal, one.target, one.stored)
     log.done(f"{one.target}: {one.stored.digest}, as in {one.source}")
-    return replace(tagged, standing=Standing.TO_WRITE)
+    return Tagged(reference=one.target, standing=Standing.WRITTEN, digest=one.stored.digest)
 
 
 def _copy_image(origin: Repository, goal: Repository, digest: str) -> None:
     """Copy an image or an attestation: its layers first, so that its manifest never names what is not there."""
-    if goal.digest(digest) == digest:
-        return
     stored = origin.get(digest)
     if stored is None or stored.is_list:
-        raise ListError(f"{origin}@{digest} is not there any more, or no image", hint="nothing was written")
+        raise ListError(f"{origin}@{digest} is not there any more, or no image", hint="run it again")
     manifest = stored.manifest
     for blob in (*([manifest.config] if manifest.config else ()), *manifest.layers):
         goal.copy_blob(origin, blob)
-    goal.put(digest, stored)
+    if goal.digest(digest) != digest:
+        goal.put(digest, stored)

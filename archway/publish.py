@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from archway import log
 from archway.build import Building
-from archway.distribution import Repository
+from archway.distribution import Repository, Stored
 from archway.docker import last_lines
-from archway.due import Wishes
 from archway.engine import Engine, PushFailedError
 from archway.errors import ArchwayError, ListError, RegistryError, VerifyError
-from archway.joining import Joinable, Standing, Tagged, joinable, move_tags, write
-from archway.lists import Wanted, images_of
+from archway.joining import Joinable, Standing, Tagged, move_tags, rehearse_tags, write
+from archway.lists import Wanted, pairs
 from archway.machine.guard import require_emulation
 from archway.manifests import LAG
-from archway.members import check_origin, check_proof, read_member
+from archway.members import check_origin, check_proof, check_whole, read_member
 from archway.proof import allowed, prove
 from archway.records import Proofs
 from archway.references import Reference
@@ -39,6 +38,7 @@ class Publishing:
     """One run of ``inv publish``.
 
     :ivar test: run the smoke tests before anything is pushed
+    :ivar back: floating tags may move to something older
     :ivar keep_going: publish the images that are whole when others are not
     """
 
@@ -47,13 +47,15 @@ class Publishing:
     building: Building
     test: bool = False
     keep_going: bool = False
+    back: bool = False
     failures: dict[str, ArchwayError] = field(default_factory=dict)
     digests: dict[Reference, str] = field(default_factory=dict)
     ready: dict[Reference, Joinable] = field(default_factory=dict)
+    written: dict[Reference, Stored] = field(default_factory=dict)
     done: list[Tagged] = field(default_factory=list)
 
-    def run(self, lists: Sequence[Wanted]) -> list[Tagged]:
-        """Publish the lists, with all that they need.
+    def run(self, lists: Sequence[Wanted]) -> None:
+        """Publish the lists, with all that they need; what was published is in ``done`` as it happens.
 
         :raises ArchwayError: an image is not whole (nothing of it was published; without ``keep_going`` nothing at all)
         """
@@ -65,9 +67,8 @@ class Publishing:
         if self.test:
             good = self._each(good, self._test)
         pushed = self._each(good, self._push)
-        written = self._each(pushed, lambda wanted: self._write(self.ready[wanted.reference]))
-        self._each(written, lambda wanted: self._move(self.ready[wanted.reference]))
-        return self.done
+        written = self._each(pushed, self._write)
+        self._each(written, self._move)
 
     def _each(self, lists: Sequence[Wanted], work: Callable[[Wanted], None]) -> list[Wanted]:
         """Do a piece of work for each list; those for which it went well."""
@@ -80,6 +81,7 @@ class Publishing:
                     raise
                 log.error(str(failed))
                 self.failures[str(wanted)] = failed
+                self.done.append(Tagged(reference=wanted.reference, standing=Standing.FAILED, why=str(failed)))
             else:
                 good.append(wanted)
         return good
@@ -110,7 +112,9 @@ class Publishing:
             return
         require_emulation(wanted.platforms)
         for step in wanted.steps:
-            result = smoke_test(self.engine, self.settings, step, smoke)
+            # The very image that was proven, also if another run gives its name to one of its own.
+            proven = self.digests[step.reference] if self.engine.holds_lists else None
+            result = smoke_test(self.engine, self.settings, step, smoke, image=proven or None)
             if result.failure:
                 raise result.failure
             log.done(f"{step.target}: smoke test passed in {result.seconds:.1f} s")
@@ -123,14 +127,16 @@ class Publishing:
             named = Reference(repository=step.reference.repository, tag=digest)
             member = read_member(repository, named, step.target.platform, patience=LAG)
             check_origin(step.reference, member, wanted, foreign=False)
+            check_whole(repository, member)
             check_proof(self.settings, repository, member, wanted.image)
             members.append(member)
-        self.ready[wanted.reference] = joinable(self.settings, wanted, members)
+        self.ready[wanted.reference] = Joinable(wanted=wanted, repository=repository, members=tuple(members))
 
     def _push_member(self, repository: Repository, step: Step) -> str:
         """Push an image unless it is there, and return the digest of its manifest there."""
         name, proven = str(step.reference), self.digests[step.reference]
-        if proven and repository.digest(step.reference.tag) == proven:
+        there = repository.get(step.reference.tag) if proven else None
+        if there and there.digest == proven and not repository.missing_blobs(there):
             log.done(f"{name}: already there")
             return proven
         with log.step(f"{name}: pushing"):
@@ -145,13 +151,13 @@ class Publishing:
         log.done(f"{name}: pushed, {digest}")
         return digest
 
-    def _write(self, one: Joinable) -> None:
-        stored, tagged = write(one)
-        self.ready[one.wanted.reference] = replace(one, current=stored)
+    def _write(self, wanted: Wanted) -> None:
+        self.written[wanted.reference], tagged = write(self.settings, self.ready[wanted.reference])
         self.done.append(tagged)
 
-    def _move(self, one: Joinable) -> None:
-        self.done += move_tags(one)
+    def _move(self, wanted: Wanted) -> None:
+        repository, stored = self.ready[wanted.reference].repository, self.written[wanted.reference]
+        self.done += move_tags(repository, wanted.reference, stored, wanted.floating, back=self.back)
 
 
 def push(engine: Engine, repository: Repository, reference: Reference) -> None:
@@ -178,17 +184,17 @@ def push(engine: Engine, repository: Repository, reference: Reference) -> None:
     raise AssertionError("unreachable")
 
 
-def publish_all(
-    engine: Engine, settings: Settings, lists: Sequence[Wanted], *, test: bool, keep_going: bool, verbose: bool
-) -> tuple[list[Tagged], ArchwayError | None]:
-    """Publish lists; what was published, and the verdict where ``keep_going`` went on after a failure."""
-    building = Building(engine=engine, settings=settings, wishes=Wishes(verbose=verbose))
-    run = Publishing(engine=engine, settings=settings, building=building, test=test, keep_going=keep_going)
-    done = run.run(lists)
+def publish_all(run: Publishing, lists: Sequence[Wanted]) -> tuple[list[Tagged], ArchwayError | None]:
+    """Publish lists; what was published, and what went wrong, which may be after some of it."""
+    try:
+        run.run(lists)
+    except ArchwayError as failed:
+        return run.done, failed
     if not run.failures:
-        return done, None
+        return run.done, None
     names = ", ".join(run.failures)
-    return done, ListError(f"{len(run.failures)} of {len(lists)} were not published: {names}", hint="see above for why")
+    verdict = ListError(f"{len(run.failures)} of {len(lists)} were not published: {names}", hint="see above for why")
+    return run.done, verdict
 
 
 def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Tagged]:
@@ -197,24 +203,17 @@ def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> lis
     found = []
     for wanted in lists:
         repository = repository_of(settings, wanted.reference)
+        due = {step.target for step in building.due(wanted.plan)}
+        local: list[tuple[str, str]] = []
+        for step in wanted.steps:
+            image = None if step.target in due else engine.image(str(step.reference))
+            if image is None:
+                why = f"{step.target} must be built first"
+                found.append(Tagged(reference=step.reference, standing=Standing.MISSING, why=why))
+                continue
+            local.append((str(step.target.platform), image.repo_digest or ""))
+            found += rehearse_tags(repository, [step.reference], image.repo_digest or "")
         current = repository.get(wanted.reference.tag)
-        if due := building.due(wanted.plan):
-            why = f"{wanted.reference}: to be built first: {', '.join(str(step.target) for step in due)}"
-            found += [Tagged(reference=tag, standing=Standing.MISSING, why=why)
-                      for tag in (wanted.reference, *wanted.floating)]  # fmt: skip
-            continue
-        local = {step.target.platform: engine.image(str(step.reference)) for step in wanted.steps}
-        so = (
-            current is not None
-            and current.is_list
-            and sorted(
-                (str(entry.platform and entry.platform.known), entry.digest) for entry in images_of(current.manifest)
-            )
-            == sorted((str(platform), (image and image.repo_digest) or "") for platform, image in local.items())
-        )
-        digest = current.digest if so and current else ""
-        for tag in (wanted.reference, *wanted.floating):
-            same = bool(digest) and repository.digest(tag.tag) == digest
-            standing = Standing.ALREADY if same else Standing.TO_WRITE
-            found.append(Tagged(reference=tag, standing=standing, digest=digest))
+        so = current if current and current.is_list and pairs(current.manifest) == sorted(local) else None
+        found += rehearse_tags(repository, (wanted.reference, *wanted.floating), so.digest if so else "")
     return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from archway import verify
+from archway import platforms, verify
 from archway.platforms import Platform
 from archway.verify import Allowed, Report
 
@@ -46,8 +46,8 @@ class Proofs:
 
 @cache
 def _rules() -> str:
-    """The identity of the code that proves."""
+    """The identity of the code that proves, and of the table that says what a platform's programs are."""
     whole = hashlib.sha256()
-    for path in sorted(Path(verify.__file__).parent.glob("*.py")):
+    for path in (*sorted(Path(verify.__file__).parent.glob("*.py")), Path(platforms.__file__)):
         whole.update(path.read_bytes())
     return whole.hexdigest()

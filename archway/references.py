@@ -33,20 +33,24 @@ class Reference:
     def parse(cls, text: str) -> Reference:
         """Read ``REGISTRY/REPOSITORY:TAG`` or ``REGISTRY/REPOSITORY@DIGEST``, whose tag then is the digest.
 
+        Where there are both, the digest counts, as with Docker. ``docker.io/debian`` is ``docker.io/library/debian``.
+
         :raises UsageError: it is no such name
         """
         name, at, digest = text.partition("@")
         registry, slash, path = name.partition("/")
         last = path.rpartition("/")[2]
-        repository, tag = (path, digest) if at else (path.rpartition(":")[::2] if ":" in last else (path, "latest"))
-        fits = (_DIGEST if at else _TAG).fullmatch(tag) and len(f"{registry}/{repository}") <= _LONGEST_NAME
+        repository, tag = path.rpartition(":")[::2] if ":" in last else (path, "latest")
+        if registry == "docker.io" and repository and "/" not in repository:
+            repository = f"library/{repository}"
+        fits = _TAG.fullmatch(tag) and (not at or _DIGEST.fullmatch(digest)) and len(f"{registry}/{repository}") <= _LONGEST_NAME
         if not slash or not is_registry(registry) or not _REPOSITORY.fullmatch(repository) or not fits:
             shown = text if len(text) <= 2 * _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
             raise UsageError(
                 f"{shown!r} is no name of an image",
                 hint="REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST",
             )
-        return cls(repository=f"{registry}/{repository}", tag=tag)
+        return cls(repository=f"{registry}/{repository}", tag=digest if at else tag)
 
     @property
     def registry(self) -> str:

@@ -9,41 +9,48 @@ from dataclasses import asdict
 from rich.text import Text
 
 from archway import log
-from archway.errors import ListError
+from archway.errors import ArchwayError, ListError
 from archway.inspection import Inspection, judge
 from archway.inventory import Item
 from archway.joining import Standing, Tagged
 
 
-def print_tagged(tagged: Sequence[Tagged], *, json: bool) -> None:
-    """The lists, one a line with its digest, as a script wants them; what happened was told while it did."""
-    if json:
-        _print_json([_tagged_data(one) for one in tagged])
-        return
-    for one in tagged:
-        log.data.print(Text(f"{one.reference} {one.digest}".rstrip()))
+def print_tagged(tagged: Sequence[Tagged], verdict: ArchwayError | None = None, *, json: bool) -> None:
+    """The lists, one a line with its digest, as a script wants them; what happened was told while it did.
 
-
-def print_rehearsal(tagged: Sequence[Tagged], *, json: bool) -> None:
-    """Three groups: what is so already, what would be written, what cannot be, and why.
-
-    :raises ListError: something is missing
+    :raises ArchwayError: the verdict, after what was done before it
     """
-    missing = [one for one in tagged if one.standing is Standing.MISSING]
     if json:
         _print_json([_tagged_data(one) for one in tagged])
     else:
-        for standing in Standing:
+        for one in tagged:
+            if one.standing is not Standing.FAILED:
+                log.data.print(Text(f"{one.reference} {one.digest}".rstrip()))
+    if verdict:
+        raise verdict
+
+
+def print_rehearsal(tagged: Sequence[Tagged], *, json: bool, needed: bool = True) -> None:
+    """Three groups: what is so already, what would be written, what is missing, and why.
+
+    :param needed: nothing would be written as long as something is missing
+    :raises ListError: something that is needed is missing
+    """
+    missing = [one for one in tagged if one.standing is Standing.MISSING]
+    why = "\n".join(dict.fromkeys(one.why for one in missing))
+    if json:
+        _print_json([_tagged_data(one) for one in tagged])
+    else:
+        for standing in (Standing.ALREADY, Standing.TO_WRITE, Standing.MISSING):
             log.data.print(Text(f"{standing}:"))
             for one in (found := [one for one in tagged if one.standing is standing]):
                 log.data.print(Text(f"  {one.reference} {one.digest}".rstrip()))
             if not found:
                 log.data.print(Text("  nothing"))
+    if missing and needed:
+        raise ListError(f"{len(missing)} of {len(tagged)} cannot be written", why=why)
     if missing:
-        raise ListError(
-            f"{len(missing)} of {len(tagged)} cannot be written",
-            why="\n".join(dict.fromkeys(one.why for one in missing)),
-        )
+        log.note(why)
 
 
 def _tagged_data(one: Tagged) -> dict[str, str]:

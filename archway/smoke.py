@@ -95,9 +95,12 @@ def _check_built(engine: Engine, steps: Iterable[Step]) -> None:
         )
 
 
-def smoke_test(engine: Engine, settings: Settings, step: Step, smoke: Smoke) -> SmokeResult:
+def smoke_test(
+    engine: Engine, settings: Settings, step: Step, smoke: Smoke, *, image: str | None = None
+) -> SmokeResult:
     """Run a smoke test in a built image on its platform; a foreign one runs under QEMU.
 
+    :param image: what to run instead of what the step's name stands for now: another name, an id, or a name by digest
     :raises MachineError: its platform cannot be run here
     """
     name = f"archway-smoke-{tag(step.target.slug)}-{uuid.uuid4().hex[:8]}"
@@ -110,7 +113,7 @@ def smoke_test(engine: Engine, settings: Settings, step: Step, smoke: Smoke) -> 
                 progress(line)
 
             exit_code = engine.run(
-                str(step.reference), smoke.command, name=name, platform=step.target.platform,
+                image or str(step.reference), smoke.command, name=name, platform=step.target.platform,
                 labels={"dev.archway.smoke": str(step.target)}, heard=heard,
             )  # fmt: skip
     finally:

@@ -59,6 +59,8 @@ class Step:
     rootfs: frozenset[Platform]
     """The platforms for which it needs the first root file system."""
     arguments: Mapping[str, str]
+    context: str
+    """The identity of the image's folder when this was planned."""
     input_digest: str
     requested: bool
     doubts: tuple[str, ...]

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from pydantic import BaseModel, Field
 
 from archway.distribution import credentials, trouble
+from archway.distribution.addresses import split
 from archway.distribution.credentials import Credentials
 from archway.distribution.documents import read
 from archway.distribution.transport import Ask, Transport
@@ -21,7 +22,7 @@ from archway.distribution.trouble import Answer
 from archway.errors import AccessError
 
 _PART = re.compile(
-    r'(?:(?P<scheme>[A-Za-z]+)\s+)?(?P<key>[A-Za-z_]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
+    r'(?<![A-Za-z_])(?:(?P<scheme>[A-Za-z]++)\s++)?(?P<key>[A-Za-z_]++)\s*+=\s*+(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
 )
 
 Scopes = tuple[str, ...]
@@ -81,19 +82,24 @@ class Authorization:
 
         :raises RegistryError: no token is given
         """
-        wanted = {challenge.scheme: challenge for challenge in challenges(answer.headers.get("WWW-Authenticate", ""))}
+        wanted = {challenge.scheme: challenge for challenge in challenges(answer.header("WWW-Authenticate"))}
+        known = self._credentials
+        if known and known.registry_token and "bearer" in wanted:
+            value = known.registry_token
+            tried, self._tokens[scopes] = self._tokens.get(scopes) == value, value
+            return not tried
         if bearer := wanted.get("bearer"):
             self._tokens[scopes] = self._token(bearer, scopes, where)
             return True
-        if "basic" in wanted and self._credentials and not self._basic:
-            self._basic = _basic(self._credentials)
+        if "basic" in wanted and known and known.password and not self._basic:
+            self._basic = _basic(known)
             return True
         return False
 
     def _token(self, challenge: Challenge, scopes: Scopes, where: str) -> str:
         realm, service = challenge.words.get("realm", ""), challenge.words.get("service", "")
         known, own = self._credentials, self._transport
-        parts = urlsplit(realm)
+        parts = split(realm, where=where)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise trouble.no_registry(own.host, where=where, why=f"tokens from {trouble.printable(realm) or 'nowhere'}")
         if known and parts.scheme == "http" and not own.is_plain:
@@ -106,10 +112,11 @@ class Authorization:
         answer = own.send(_ask(realm, service, asked, known, where))
         if not answer.ok:
             raise trouble.of_answer(answer, host=own.host, where=where, known=self.known)
-        token = read(_Token, answer.data, where)
-        if not (token.token or token.access_token):
+        got = read(_Token, answer.data, where)
+        token = got.token or got.access_token
+        if not token or not token.isascii() or not token.isprintable():
             raise trouble.no_registry(own.host, where=where, why="the server for tokens gave none")
-        return token.token or token.access_token
+        return token
 
 
 def _basic(known: Credentials) -> str:

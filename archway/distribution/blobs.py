@@ -97,7 +97,7 @@ def _first(response: BaseHTTPResponse, start: int) -> int:
     """Where an answer to a range begins, which may be earlier than what was asked for."""
     unit, _, span = response.headers.get("Content-Range", "").partition(" ")
     first = span.partition("-")[0]
-    return min(int(first), start) if unit == "bytes" and first.isdecimal() else start
+    return min(int(first), start) if unit == "bytes" and first.isdecimal() and len(first) < 20 else start
 
 
 @contextmanager

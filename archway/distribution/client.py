@@ -6,31 +6,32 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlencode
 
-from pydantic import BaseModel
-
-from archway.distribution import blobs, transport, trouble
+from archway.distribution import blobs, tags, transport, trouble
 from archway.distribution.authorization import Scopes
-from archway.distribution.documents import DOCUMENT_LIMIT, MEDIA_TYPES, Config, Descriptor, Manifest, Stored, read
+from archway.distribution.documents import (
+    DIGEST,
+    DOCUMENT_LIMIT,
+    MEDIA_TYPES,
+    Config,
+    Descriptor,
+    Manifest,
+    Stored,
+    read,
+)  # fmt: skip
 from archway.distribution.session import Session
 from archway.distribution.transport import Ask
 from archway.distribution.trouble import Answer
 from archway.errors import RegistryError, did_you_mean
 
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 _LISTED = 20
 """So many tags are listed when none is near."""
-
-
-class _Tags(BaseModel):
-    tags: list[str] | None = None
 
 
 class Registry:
@@ -112,7 +113,7 @@ class Repository:
         :raises RegistryError: it cannot be found out
         """
         answer = self._manifest("HEAD", reference)
-        if answer.ok and (found := answer.headers.get("Docker-Content-Digest")):
+        if answer.ok and DIGEST.fullmatch(found := answer.header("Docker-Content-Digest")):
             return found
         if answer.status == 404 and answer.kind == "application/json":
             return None
@@ -144,24 +145,7 @@ class Repository:
 
         :raises RegistryError: they cannot be read
         """
-        found: list[str] = []
-        seen: set[str] = set()
-        ask = self._ask("GET", "tags/list")
-        while True:
-            answer = self.registry.session.send(ask, self._pull)
-            if answer.is_missing:
-                return found
-            if not answer.ok:
-                raise self.registry.session.error(answer, str(self))
-            if trouble.is_page(answer):
-                raise trouble.no_registry(self.registry.host, where=str(self), why=trouble.said(answer))
-            found += read(_Tags, answer.data, str(self)).tags or []
-            link = _NEXT.search(answer.headers.get("Link", ""))
-            url = self.registry.session.follow(answer, link[1]) if link else ""
-            if not url or url in seen or not self.registry.session.is_own(url):
-                return list(dict.fromkeys(found))
-            seen.add(url)
-            ask = replace(ask, url=url)
+        return tags.read_all(self.registry.session, self._ask("GET", "tags/list"), self._pull)
 
     def put(self, reference: str, stored: Stored) -> None:
         """Write a manifest, under a tag or its digest.
@@ -191,6 +175,15 @@ class Repository:
             return answer.ok
         raise self.registry.session.error(answer, self._where(digest))
 
+    def missing_blobs(self, stored: Stored) -> list[str]:
+        """The digests of an image's configuration and layers that the repository does not have.
+
+        :raises RegistryError: it cannot be found out
+        """
+        config = stored.manifest.config
+        blobs_of_it = [*([config] if config else ()), *stored.manifest.layers]
+        return [digest for digest in dict.fromkeys(blob.digest for blob in blobs_of_it) if not self.has_blob(digest)]
+
     def copy_blob(self, source: Repository, descriptor: Descriptor) -> bool:
         """Have what another repository has. False if it was there.
 
@@ -212,7 +205,7 @@ class Repository:
                 self._send(file, descriptor)
                 return True
             except RegistryError as failed:
-                if not left or not failed.passing:
+                if not left or not failed.passing or isinstance(failed, trouble.LaterError):
                     raise
             transport.pause(delay)
             if self.has_blob(descriptor.digest):
@@ -261,17 +254,17 @@ class Repository:
 
     def _upload_url(self, started: Answer) -> str:
         if location := started.headers.get("Location"):
-            return self.registry.session.follow(started, location)
+            return self.registry.session.follow(started, location, str(self))
         raise trouble.no_registry(self.registry.host, where=str(self), why="it does not say where an upload goes")
 
     def nearest_tag(self, tag: str) -> str:
         """A hint for a tag that is not there."""
         try:
-            tags = self.tags()
+            there = self.tags()
         except RegistryError:
             return ""
-        hint = did_you_mean(tag, tags)
-        return "" if len(tags) > _LISTED and not hint.startswith("did you mean") else hint
+        hint = did_you_mean(tag, there)
+        return "" if len(there) > _LISTED and not hint.startswith("did you mean") else hint
 
     def _where(self, reference: str) -> str:
         return f"{self}{'@' if ':' in reference else ':'}{reference}"

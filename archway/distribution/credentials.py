@@ -11,9 +11,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from archway.distribution.documents import read
+from archway.distribution.trouble import printable
 from archway.errors import AccessError, RegistryError
 from archway.process import run
 
@@ -30,6 +31,8 @@ class Credentials:
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+    """What is shown to the registry as it is."""
 
 
 class _Model(BaseModel):
@@ -41,12 +44,25 @@ class _Entry(_Model):
     password: str = Field(default="", repr=False)
     auth: str = Field(default="", repr=False)
     identitytoken: str = Field(default="", repr=False)
+    registrytoken: str = Field(default="", repr=False, pattern=r"^[!-~]*$")
 
 
 class _File(_Model):
     auths: dict[str, _Entry] = {}
     helpers: dict[str, str] = Field(default={}, alias="credHelpers")
     store: str = Field(default="", alias="credsStore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent(cls, data: object) -> object:
+        return _without_nulls(data)
+
+
+def _without_nulls(data: object) -> object:
+    """What is null is as if absent, to Docker."""
+    if not isinstance(data, dict):
+        return data
+    return {key: _without_nulls(value) for key, value in data.items() if value is not None}
 
 
 class _Got(_Model):
@@ -113,22 +129,24 @@ def _of_entry(entry: _Entry, path: Path, host: str) -> Credentials | None:
             hint = f"docker login {host}"
             raise AccessError(f"the entry auth of {host} is not base64 of NAME:PASSWORD", where=path, hint=hint)
         password = password.rstrip("\0")
-    if not (password or entry.identitytoken):
+    if not (password or entry.identitytoken or entry.registrytoken):
         return None
-    return Credentials(username=username, password=password, identity_token=entry.identitytoken)
+    return Credentials(
+        username=username, password=password, identity_token=entry.identitytoken, registry_token=entry.registrytoken
+    )
 
 
 def _ask(helper: str, name: str, path: Path) -> Credentials | None:
     program = f"docker-credential-{helper}"
     result = run([program, "get"], stdin=name, timeout=_PATIENCE)
-    # Its stdout may hold the secret; helpers tell that they have none there as well.
+    # Helpers tell on their stdout that they have none.
     if "credentials not found" in result.stdout + result.stderr:
         return None
     if result.exit_code == 127:
         hint = f"install it, or remove it from credsStore or credHelpers in {path}"
         raise AccessError(f"{program} is not on this machine", where=path, hint=hint)
     if not result.ok:
-        why = (result.stderr.strip() or result.stdout.strip())[:300]
+        why = _shown(result.stderr) or _shown(result.stdout)
         raise AccessError(f"{program} failed with exit code {result.exit_code}", where=path, why=why)
     try:
         got = read(_Got, result.stdout.encode(), program)
@@ -139,3 +157,9 @@ def _ask(helper: str, name: str, path: Path) -> Credentials | None:
     if got.username == "<token>":
         return Credentials(identity_token=got.secret)
     return Credentials(username=got.username, password=got.secret)
+
+
+def _shown(words: str) -> str:
+    """What a helper that failed says, if it can be no secret."""
+    text = words.strip()
+    return "" if text[:1] in ("{", "[") or "secret" in text.lower() else printable(text)

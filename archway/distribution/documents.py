@@ -6,12 +6,14 @@ https://github.com/opencontainers/image-spec
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from archway.distribution.trouble import plain, printable
 from archway.errors import RegistryError
 from archway.platforms import Platform
 
@@ -25,7 +27,10 @@ MEDIA_TYPES = (*INDEXES, OCI_MANIFEST, DOCKER_MANIFEST)
 DOCUMENT_LIMIT = 4 << 20
 """Bytes of a manifest or configuration; registries take no larger manifests."""
 
-Digest = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")]
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+Digest = Annotated[str, Field(pattern=rf"^({DIGEST.pattern})$")]
+Shown = Annotated[str, AfterValidator(plain)]
+"""What is shown on terminals, so that it may hold nothing that they would obey."""
 
 
 class _Document(BaseModel):
@@ -35,17 +40,17 @@ class _Document(BaseModel):
 class PlatformWords(_Document):
     """A platform as a document has it, which need not be one that archway knows."""
 
-    os: str = ""
-    architecture: str = ""
-    variant: str = ""
+    os: Shown = ""
+    architecture: Shown = ""
+    variant: Shown = ""
 
     def __str__(self) -> str:
-        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+        return printable("/".join(filter(None, (self.os, self.architecture, self.variant))))
 
     @property
     def known(self) -> Platform | None:
         """The platform, if it is one that archway knows (``arm64/v8`` is ``arm64``)."""
-        return Platform.known(str(self))
+        return Platform.known("/".join(filter(None, (self.os, self.architecture, self.variant))))
 
 
 class Descriptor(_Document):
@@ -53,7 +58,7 @@ class Descriptor(_Document):
 
     media_type: str = Field(alias="mediaType", default="")
     digest: Digest
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, lt=1 << 63)
     platform: PlatformWords | None = None
     annotations: dict[str, str] = {}
 
@@ -63,11 +68,13 @@ class Descriptor(_Document):
 
         BuildKit's form: https://docs.docker.com/build/metadata/attestations/attestation-storage/
         """
-        return self.annotations.get("vnd.docker.reference.digest")
+        return self.annotations.get("vnd.docker.reference.digest") if self.is_attestation else None
 
     @property
     def is_attestation(self) -> bool:
-        return self.attests is not None or str(self.platform or "") == "unknown/unknown"
+        """Whether it is for no platform. What has one, or is silent about it, may be run, whatever else it says."""
+        words = self.platform
+        return words is not None and (words.os, words.architecture, words.variant) == ("unknown", "unknown", "")
 
 
 class Manifest(_Document):
@@ -80,13 +87,13 @@ class Manifest(_Document):
 
 
 class _Container(_Document):
-    labels: dict[str, str] | None = Field(default=None, alias="Labels")
+    labels: dict[Shown, Shown] | None = Field(default=None, alias="Labels")
 
 
 class Config(PlatformWords):
     """An image's configuration."""
 
-    created: str = ""
+    created: Shown = ""
     config: _Container | None = None
 
     @property
@@ -128,4 +135,5 @@ def read(kind: type[Model], data: bytes, where: str) -> Model:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+        why = printable(why)
         raise RegistryError("a document is not what it should be", where=where, why=why) from None

@@ -55,9 +55,12 @@ class Session:
         known = self._authorization.known if answer.status in (401, 403) else False
         return trouble.of_answer(answer, host=self.host, where=where, known=known, push=push)
 
-    def follow(self, answer: Answer, target: str) -> str:
-        """The whole URL of what an answer leads to."""
-        return self._transport.url(target, base=answer.url)
+    def follow(self, answer: Answer, target: str, where: str) -> str:
+        """The whole URL of what an answer leads to.
+
+        :raises RegistryError: that is no address
+        """
+        return self._transport.url(target, base=answer.url, where=where)
 
     def is_own(self, url: str) -> bool:
         """Whether a URL leads to this registry."""

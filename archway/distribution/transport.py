@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import ssl
 import threading
 import time
@@ -11,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
-from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, ProtocolError, SSLError
+from urllib3.exceptions import HTTPError, LocationValueError, ProtocolError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from archway.distribution import trouble
+from archway.distribution.addresses import is_loopback, join, origin, proxy_for, split
 from archway.distribution.credentials import DOCKER_HUB
 from archway.distribution.documents import DOCUMENT_LIMIT
 from archway.distribution.trouble import Answer
@@ -27,12 +26,12 @@ from archway.errors import RegistryError
 TRIES = 5
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
-LONGEST_RETRY_AFTER = 60.0
 TIMEOUT = urllib3.Timeout(connect=10, read=60)
 CERTIFICATES = Path("/etc/docker/certs.d")
+PATIENCE = 60.0
+"""Seconds for all of a document."""
 _REDIRECTS = 5
 
-Origin = tuple[str, str, int]
 T = TypeVar("T")
 
 
@@ -96,7 +95,7 @@ class Transport:
         with self._lock:
             self._scheme = self._scheme or self._find_scheme(where or self.host)
         root = f"{self._scheme}://{self._address}"
-        found = urljoin(base or root, path)
+        found = join(base or root, path, where=where or self.host)
         # Proxies that end TLS make some registries believe that they are spoken to in plain HTTP.
         if self._scheme == "https" and found.startswith(f"http://{self._address}/"):
             found = found.replace("http:", "https:", 1)
@@ -109,7 +108,7 @@ class Transport:
 
     def is_own(self, url: str) -> bool:
         """Whether a URL is the registry's own, so that it may see credentials."""
-        return _origin(url) == _origin(self.url("/"))
+        return origin(url, where=self.host) == origin(self.url("/"), where=self.host)
 
     def _tried(self, ask: Ask, finish: Callable[[BaseHTTPResponse], T]) -> T:
         left = ask.tries or TRIES
@@ -126,10 +125,9 @@ class Transport:
                     raise trouble.of_exception(broken, host=self.host, where=ask.where) from None
                 pause(delay)
                 continue
-            after = _retry_after(response)
-            passing = isinstance(result, Answer) and result.is_passing
-            if not passing or not left or (after or 0) > LONGEST_RETRY_AFTER:
+            if not isinstance(result, Answer) or not result.is_passing or not left or result.is_far_off:
                 return result
+            after = result.retry_after
             pause(delay if after is None else after)
         raise AssertionError("delays never end")
 
@@ -147,8 +145,8 @@ class Transport:
             if not target or ask.method not in ("GET", "HEAD"):
                 return response
             response.close()
-            before, url = url, urljoin(url, target)
-            if _origin(url) != _origin(before):
+            before, url = url, join(url, target, where=ask.where)
+            if origin(url, where=ask.where) != origin(before, where=ask.where):
                 headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         raise RegistryError("leads from one address to the next without end", where=ask.where)
 
@@ -182,9 +180,9 @@ class Transport:
             response.close()
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
+        parts = split(url, where=self.host)
         own = parts.netloc == self._address
-        proxy = _proxy(parts.scheme, parts.netloc)
+        proxy = proxy_for(parts.scheme, parts.netloc)
         with self._lock:
             if (own, proxy) not in self._pools:
                 self._pools[own, proxy] = _pool(_context(self.host if own else "", self._ca), proxy)
@@ -192,46 +190,18 @@ class Transport:
 
 
 def _whole(response: BaseHTTPResponse, ask: Ask) -> Answer:
-    limit, data = DOCUMENT_LIMIT, bytearray()
+    limit, data, end = DOCUMENT_LIMIT, bytearray(), time.monotonic() + PATIENCE
     try:
-        while piece := response.read(65536):
+        while piece := response.read1(65536):
+            if time.monotonic() > end:
+                raise trouble.too_slow(PATIENCE, where=ask.where)
             data += piece
             if len(data) > limit:
                 raise trouble.too_large(limit, where=ask.where)
     finally:
         response.close()
-    url = urljoin(ask.url, response.url or "")
+    url = join(ask.url, response.url or "", where=ask.where)
     return Answer(status=response.status, headers=response.headers, data=bytes(data), url=url)
-
-
-def _retry_after(response: BaseHTTPResponse) -> float | None:
-    try:
-        return urllib3.Retry().get_retry_after(response)
-    except InvalidHeader:
-        return None
-
-
-def _origin(url: str) -> Origin:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a registry is on this machine: ``localhost:5000``, ``127.0.0.1``, ``[::1]:5000``."""
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _proxy(scheme: str, host: str) -> str:
-    """The proxy that the environment wants for a host."""
-    proxies = getproxies_environment()
-    address = proxies.get(scheme) or proxies.get("all") or ""
-    if not address or is_loopback(host) or proxy_bypass(host):
-        return ""
-    return address if "://" in address else f"http://{address}"
 
 
 def _pool(context: ssl.SSLContext, proxy: str) -> urllib3.PoolManager:
@@ -241,7 +211,7 @@ def _pool(context: ssl.SSLContext, proxy: str) -> urllib3.PoolManager:
     headers = {}
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        headers["Proxy-Authorization"] = f"Basic {base64.b64encode(pair.encode(errors='surrogateescape')).decode()}"
     return urllib3.ProxyManager(proxy, proxy_headers=headers, ssl_context=context, maxsize=4)
 
 

@@ -6,14 +6,17 @@ https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-code
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    InvalidHeader,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
@@ -27,6 +30,9 @@ from archway.errors import AccessError, RegistryError
 
 LONGEST = 300
 """Characters of a registry's own message that are shown."""
+LONGEST_HEADER = 8 << 10
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that are waited for at most when a registry wants it."""
 PASSING = frozenset({429, 500, 502, 503, 504})
 _PLAIN = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER|record layer|HTTP_REQUEST|UNKNOWN_PROTOCOL", re.IGNORECASE)
 _CUT = re.compile("EOF occurred|UNEXPECTED_EOF|reset by peer|SSLEOFError|SSLZeroReturn", re.IGNORECASE)
@@ -47,15 +53,19 @@ class Answer:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
+    def header(self, name: str) -> str:
+        """A header, cut where no honest one is so long: what reads it may take its time."""
+        return self.headers.get(name, "")[:LONGEST_HEADER]
+
     @property
     def kind(self) -> str:
         """The media type, without parameters."""
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return self.header("Content-Type").partition(";")[0].strip().lower()
 
     @property
     def codes(self) -> frozenset[str]:
         """The codes of the registry's errors: ``NAME_UNKNOWN``."""
-        return frozenset(str(error.get("code", "")).upper() for error in _errors(self.data))
+        return frozenset(_text(error.get("code")).upper() for error in _errors(self.data))
 
     @property
     def is_missing(self) -> bool:
@@ -72,22 +82,48 @@ class Answer:
         """Whether the same request may succeed a little later."""
         return self.status in PASSING and not self.is_full
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the registry wants us to wait; None if it does not say, or says nonsense."""
+        after = self.header("Retry-After")
+        try:
+            return urllib3.Retry().parse_retry_after(after) if after else None
+        except InvalidHeader:
+            return None
+        except (ValueError, OverflowError):  # a number or a date that is too large
+            return math.inf
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether it wants us to wait longer than we do."""
+        return (self.retry_after or 0) > LONGEST_RETRY_AFTER
+
+
+class LaterError(RegistryError):
+    """What passes, and only after a longer time than archway waits."""
+
 
 def _errors(data: bytes) -> list[dict[str, object]]:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     errors = found.get("errors") if isinstance(found, dict) else None
     return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+
+
+def _text(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value) if value else ""
+    except RecursionError:
+        return ""
 
 
 def said(answer: Answer) -> str:
     """The registry's own message, short and printable."""
     words = [f"HTTP {answer.status}"]
     for error in _errors(answer.data):
-        detail = error.get("detail")
-        parts = [str(error.get(key) or "") for key in ("code", "message")] + [json.dumps(detail) if detail else ""]
+        parts = [_text(error.get(key)) for key in ("code", "message", "detail")]
         words.append(" ".join(part for part in parts if part))
     if len(words) == 1 and not is_page(answer):
         words.append(answer.data[: 2 * LONGEST].decode(errors="replace"))
@@ -98,6 +134,11 @@ def printable(text: str) -> str:
     """Text of unknown origin, fit for a terminal: one line, bounded, without credentials."""
     line = " ".join("".join(c if c.isprintable() else " " for c in _SECRET.sub("…", text)).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def plain(text: str) -> str:
+    """Text of unknown origin, as it is but for what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def is_page(answer: Answer) -> bool:
@@ -118,8 +159,8 @@ def of_answer(answer: Answer, *, host: str, where: str, known: bool, push: bool 
         hint = f"free space on the machine of {host}: remove images there, and collect its garbage"
         return RegistryError("the registry's disk is full", where=where, why=why, hint=hint)
     if answer.status == 429:
-        after = answer.headers.get("Retry-After", "")
-        return RegistryError(
+        after = answer.header("Retry-After")
+        return (LaterError if answer.is_far_off else RegistryError)(
             "the registry takes no more requests for now", where=where, passing=True,
             why=f"{why}\nit says Retry-After: {printable(after)}" if after else why,
             hint="wait, and run the same command again; being logged in raises the limit of some registries",
@@ -129,7 +170,8 @@ def of_answer(answer: Answer, *, host: str, where: str, known: bool, push: bool 
         return RegistryError("speaks HTTPS where plain HTTP was expected", where=where, why=why, hint=hint)
     if answer.is_passing or answer.status >= 500:
         hint = f"run the same command again a little later; the log of {host} has the reason"
-        return RegistryError("the registry failed", where=where, why=why, hint=hint, passing=answer.is_passing)
+        kind = LaterError if answer.is_passing and answer.is_far_off else RegistryError
+        return kind("the registry failed", where=where, why=why, hint=hint, passing=answer.is_passing)
     if push and "NAME_UNKNOWN" in codes:
         hint = "make the repository there first: some registries want that before a push"
         return RegistryError("the repository does not exist", where=where, why=why, hint=hint)
@@ -142,7 +184,7 @@ def of_answer(answer: Answer, *, host: str, where: str, known: bool, push: bool 
 
 
 def _access(answer: Answer, *, host: str, where: str, known: bool, why: str, push: bool) -> AccessError | None:
-    limited = "insufficient_scope" in answer.headers.get("WWW-Authenticate", "")
+    limited = "insufficient_scope" in answer.header("WWW-Authenticate")
     if answer.status == 401 and not known:
         return AccessError("not logged in", where=where, why=why, hint=f"docker login {host}")
     if answer.status == 403 or "DENIED" in answer.codes or (answer.status == 401 and limited):
@@ -162,6 +204,12 @@ def no_registry(host: str, *, where: str, why: str) -> RegistryError:
 
 def too_large(limit: int, *, where: str) -> RegistryError:
     return RegistryError("a document is too large", where=where, why=f"more than {limit} bytes")
+
+
+def too_slow(seconds: float, *, where: str) -> RegistryError:
+    hint = "run the same command again a little later"
+    why = f"a document did not arrive within {seconds:g} s"
+    return RegistryError("the registry does not answer in time", where=where, why=why, hint=hint, passing=True)
 
 
 def cause(error: Exception) -> Exception:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -21,13 +23,15 @@ from archway import log, process
 from archway.errors import MachineError, UsageError, did_you_mean
 from archway.machine.carry import carry_out
 from archway.machine.facts import RegistryPort, Wanted
-from archway.machine.loopback_found import Found, look, on_other_port, own_process, refusal, told
+from archway.machine.loopback_found import PID, Found, look, on_other_port, own_process, refusal, told
 from archway.machine.loopback_status import status
 from archway.machine.probe import probe
 from archway.machine.registry import serve
 
 PATIENCE = 10.0
 """Seconds that a registry has to end by itself."""
+LOCK_PATIENCE = 60.0
+"""Seconds that another one has to start it."""
 
 
 def act(action: str, wanted: Wanted, *, json: bool = False) -> None:
@@ -105,9 +109,37 @@ def _forget(folder: Path) -> None:
 def _alone(folder: Path) -> Iterator[None]:
     """Two that start at the same time would overwrite each other's pid file."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    path, end = folder / "lock", time.monotonic() + LOCK_PATIENCE
+    with path.open("a+") as file:
+        while not _locked(file):
+            if time.monotonic() > end:
+                raise _held(path)
+            time.sleep(0.05)
+        file.truncate(0)
+        file.write(f"{os.getpid()}")
+        file.flush()
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _held(path: Path) -> MachineError:
+    text = path.read_bytes()[:20].decode("ascii", "replace")
+    holder = None
+    with contextlib.suppress(psutil.Error):
+        holder = psutil.Process(int(text)) if PID.fullmatch(text) else None
+    return MachineError(
+        f"the registry is being started elsewhere, for more than {LOCK_PATIENCE:g} s",
+        where=path,
+        why=f"its lock may be held by {told(holder) if holder else 'another inv registry up'}",
+        hint=f"wait for that or end it, and run it again; fuser -v {path} shows who holds the lock",
+    )
 
 
 def down(wanted: Wanted) -> None:

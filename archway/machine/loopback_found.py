@@ -161,4 +161,4 @@ def _container(port: int) -> str:
         return ""  # a container of an engine on another machine does not listen here
     name = f"archway-registry-{port}"
     published = process.run(("docker", "port", name, "5000/tcp"), timeout=10)
-    return name if published.ok and f":{port}" in published.stdout.split("\n")[0] else ""
+    return name if published.ok and str(port) in {line.rpartition(":")[2] for line in published.stdout.split()} else ""

@@ -46,7 +46,7 @@ def task(help: dict[str, str] | None = None, **options: Any) -> Callable[[Callab
                 log.error(str(failed))
                 raise Exit(code=failed.exit_code) from None
             except KeyboardInterrupt:
-                log.error("interrupted; nothing half-done was kept")
+                log.error("interrupted; what was finished is whole, nothing half-done was kept")
                 raise Exit(code=130) from None
             except OSError as failed:
                 told = _told(failed)

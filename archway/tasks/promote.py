@@ -14,6 +14,8 @@ from archway.tasks.common import SELECTION, task
         "from_": "where the lists are: ORGANIZATION or REGISTRY/ORGANIZATION",
         "to": "where they go, in the same way",
         "all_": "every image that is shipped (the default)",
+        "foreign": "also take members that archway did not build; their contents are proven all the same",
+        "back": "let floating tags also move to something older than they name now",
         "dry-run": "print what is already so, what would be written, and what is missing; write nothing",
         "json": "print the result as JSON",
     },
@@ -26,6 +28,8 @@ def promote(
     from_: str = "",
     to: str = "",
     all_: bool = False,
+    foreign: bool = False,
+    back: bool = False,
     dry_run: bool = False,
     json: bool = False,
     release: str = "",
@@ -34,7 +38,7 @@ def promote(
 
     Example: inv promote --from experimental --to stable --product hive
     """
-    from archway.promote import find_all, places, promote_all, rehearse
+    from archway.promote import places, promote_all, rehearse
     from archway.report_lists import print_rehearsal, print_tagged
     from archway.selection import Selection
     from archway.tasks.workplace import Workplace
@@ -44,6 +48,6 @@ def promote(
     named = bool(product or operator or image)
     requests = place.requests(Selection.of(product, operator, image, everything=all_ or not named))
     if dry_run:
-        print_rehearsal(rehearse(source, target, requests), json=json)
+        print_rehearsal(rehearse(source, target, requests, foreign=foreign), json=json)
     else:
-        print_tagged(promote_all(source, target, find_all(source, target, requests)), json=json)
+        print_tagged(promote_all(source, target, requests, foreign=foreign, back=back), json=json)

@@ -13,7 +13,8 @@ from archway.tasks.common import SELECTION, task
         **SELECTION,
         "test": "run the smoke tests on every platform before anything is pushed",
         "keep-going": "publish the images that are whole, also when others are not",
-        "dry-run": "print what is already so, what would be written, and what is not there to be written yet",
+        "back": "let floating tags also move to something older than they name now",
+        "dry-run": "print what is already so, what would be written, and what must be built first; write nothing",
         "json": "print the result as JSON",
         "verbose": "show all that BuildKit says",
     },
@@ -26,6 +27,7 @@ def publish(
     all_: bool = False,
     test: bool = False,
     keep_going: bool = False,
+    back: bool = False,
     dry_run: bool = False,
     json: bool = False,
     verbose: bool = False,
@@ -37,7 +39,9 @@ def publish(
 
     Example: inv publish --product hive --test
     """
-    from archway.publish import publish_all, rehearse
+    from archway.build import Building
+    from archway.due import Wishes
+    from archway.publish import Publishing, publish_all, rehearse
     from archway.report_lists import print_rehearsal, print_tagged
     from archway.selection import Selection
     from archway.tasks.workplace import Workplace
@@ -45,11 +49,10 @@ def publish(
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     lists = place.lists(Selection.of(product, operator, image, everything=all_))
     if dry_run:
-        print_rehearsal(rehearse(place.engine, place.settings, lists), json=json)
+        print_rehearsal(rehearse(place.engine, place.settings, lists), json=json, needed=False)
         return
-    tagged, verdict = publish_all(
-        place.engine, place.settings, lists, test=test, keep_going=keep_going, verbose=verbose
+    building = Building(engine=place.engine, settings=place.settings, wishes=Wishes(verbose=verbose))
+    run = Publishing(
+        engine=place.engine, settings=place.settings, building=building, test=test, keep_going=keep_going, back=back
     )
-    print_tagged(tagged, json=json)
-    if verdict:
-        raise verdict
+    print_tagged(*publish_all(run, lists), json=json)

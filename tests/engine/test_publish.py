@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from archway.build import Building
+from archway.catalog import Catalog
+from archway.distribution.documents import MEDIA_TYPES
 from archway.engine import Engine
+from archway.errors import BuildError
+from archway.plan import make_plan
 from archway.platforms import Platform
+from archway.selection import Selection
 from tests.engine.hive import Built
 from tests.engine.run import ORGANIZATION, REPOSITORY, Inv, command, surroundings
 from tests.images import Pushed
@@ -115,12 +122,12 @@ def test_killed_at_any_moment(shop: Shop, members: list[tuple[str, str]]) -> Non
     """After kill -9 at ten moments there is no list or the whole one, and the next run completes it."""
     shop.begin_anew()
     assert shop.publish()[0] == 0
-    # Each manifest's own moment, and others spread over the run.
+    # The moment of each manifest, and others spread over the run.
     written = [n for n, (method, path) in enumerate(shop.requests, 1) if method == "PUT" and "/manifests/" in path]
-    spread = [len(shop.requests) * n // (KILLS + 1) + 1 for n in range(1, KILLS + 1)]
-    moments = sorted({*written, *(moment for moment in spread if moment not in written)} - {0})
-    chosen = sorted({*written, *moments[:: max(1, len(moments) // KILLS)]})[-max(KILLS, len(written) + 5) :]
-    assert len(chosen) >= KILLS
+    others = [n for n in range(1, len(shop.requests) + 1) if n not in written]
+    more = KILLS - len(written)
+    chosen = sorted([*written, *others[:: len(others) // more][:more]])
+    assert len(chosen) == KILLS
     for moment in chosen:
         shop.begin_anew()
         exit_code, said = shop.publish(kill_at=moment)
@@ -199,15 +206,8 @@ def test_two_runs_at_once_do_not_mix(tmp_path: Path, names: Callable[[], list[st
 
 def maker(repository: Pushed, digest: str) -> str:
     """Which of the two runs made an image: what its one file holds."""
-    import gzip
-
-    manifest = json.loads(
-        repository.ask(
-            "GET",
-            f"manifests/{digest}",
-            Accept="application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json",
-        )[0]
-    )
+    kinds = ", ".join(MEDIA_TYPES)
+    manifest = json.loads(repository.ask("GET", f"manifests/{digest}", Accept=kinds)[0])
     layer = gzip.decompress(repository.ask("GET", f"blobs/{manifest['layers'][-1]['digest']}")[0])
     return layer[512:515].decode()
 
@@ -227,7 +227,7 @@ def test_local_list_serves_both_platforms(monorepo: Monorepo, inv: Inv, engine: 
         if (image := engine.image(f"{made['reference']}-{platform.tag}"))
     }
 
-    assert (made["state"], again["state"]) == ("to be written", "already so")
+    assert (made["state"], again["state"]) == ("written", "already so")
     assert {row["platform"]: row["digest"] for row in shown["rows"]} == members
     for platform in (engine.platform, foreign):
         ran = subprocess.run(
@@ -267,3 +267,22 @@ def test_incomplete_publish_publishes_nothing(inv: Inv, tmp_path: Path, names: C
         assert "test-broken 1" in second.stderr
         assert len(repository.list_at("1-0.1.0-dev") or []) == 2
         assert Pushed(host, f"{ORGANIZATION}/test-broken").list_at("1-0.1.0-dev") is None
+
+
+def test_files_that_change_while_an_image_is_built(
+    monorepo: Monorepo, engine: Engine, names: Callable[[], list[str]]
+) -> None:
+    """An image whose files are not those that its label speaks of gets no name."""
+    monorepo.image("test-app", "FROM scratch\nCOPY hello /hello\n")
+    monorepo.write("test-app/hello", "hello")
+    settings = replace(monorepo.catalog.settings, organization=ORGANIZATION)
+    catalog = Catalog(settings)
+    selection = Selection.of([], [], ["test-app"], everything=False)
+    requests = selection.requests(catalog, native=lambda: engine.platform)
+    steps = make_plan(catalog, requests, build_platform=engine.platform)
+    monorepo.write("test-app/hello", "something else")
+
+    with pytest.raises(BuildError, match="files changed while it was built"):
+        Building(engine=engine, settings=settings).run(steps)
+
+    assert names() == []

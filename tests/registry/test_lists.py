@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from archway.errors import ListError, RegistryError
-from archway.joining import Standing, Tagged, find_members, join, rehearse
+from archway.joining import Standing, Tagged, join_all, rehearse
 from archway.labels import INPUT_DIGEST, OCI
 from archway.lists import Wanted
 from archway.platforms import Platform
@@ -56,7 +56,7 @@ class Place:
         return self.repository.image(name, arch, labels=self.labels(platform, **labels))
 
     def join(self, *, foreign: bool = False) -> list[Tagged]:
-        return join([find_members(self.settings, self.wanted(), foreign=foreign)])
+        return join_all(self.settings, [self.wanted()], foreign=foreign)
 
 
 def make_place(folder: Path, host: str, settings: str = "") -> Place:
@@ -78,7 +78,7 @@ def test_list_names_the_members_by_digest(place: Place) -> None:
     [made] = place.join()
 
     assert [("linux/amd64", amd64), ("linux/arm64", arm64)] == sorted(place.repository.list_at(TAG) or [])
-    assert made.standing is Standing.TO_WRITE
+    assert made.standing is Standing.WRITTEN
 
 
 def test_member_whose_tag_moved(place: Place) -> None:
@@ -155,7 +155,7 @@ def test_joining_twice_changes_nothing(place: Place) -> None:
     [first] = place.join()
     [second] = place.join()
 
-    assert (first.standing, second.standing) == (Standing.TO_WRITE, Standing.ALREADY)
+    assert (first.standing, second.standing) == (Standing.WRITTEN, Standing.ALREADY)
     assert first.digest == second.digest
 
 

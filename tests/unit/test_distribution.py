@@ -125,6 +125,16 @@ def test_page_of_another_server_is_not_absence(memory: MemoryRegistry, app: Repo
             ask("one")
 
 
+def test_missing_blobs(memory: MemoryRegistry, app: Repository) -> None:
+    """What an image needs and the repository does not have is found out by one HEAD for each digest."""
+    parts = [{"mediaType": "x", "digest": digest_of(data), "size": len(data)} for data in (CONFIG, LAYER, b"", b"")]
+    image = Stored(json.dumps({"config": parts[0], "layers": parts[1:]}).encode(), OCI_MANIFEST)
+
+    assert app.missing_blobs(image) == [digest_of(b"")]
+    assert app.missing_blobs(IMAGE) == []
+    assert [r.method for r in memory.asked(path="/blobs/")] == ["HEAD"] * 4
+
+
 def test_all_pages_of_tags(memory: MemoryRegistry, app: Repository) -> None:
     """A list of tags has more than one page."""
     memory.page = 2

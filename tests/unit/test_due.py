@@ -34,7 +34,9 @@ class Store:
         present = [(p, image) for p in step.all_parents if (image := self.images[p])]
         parents = {p: Parent(reference=step.reference, digest=image.repo_digest or "") for p, image in present}
         self.images[step.target] = LocalImage(
-            platform=step.target.platform, labels=labels(step, revision, parents), repo_digest=f"sha256:{self.builds}"
+            platform=step.target.platform,
+            labels=labels(step, revision, parents, release="1"),
+            repo_digest=f"sha256:{self.builds}",
         )
 
     def remove(self, name: str) -> None:

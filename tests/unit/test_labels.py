@@ -93,7 +93,7 @@ def test_labels_of_an_image(monorepo: Monorepo) -> None:
     base, app = make_plan(catalog, wanted, build_platform=ARM64)
     parent = Parent(reference=Reference(repository="r/base", tag="1"), digest="sha256:2")
 
-    found = labels(app, Revision(commit="abc", epoch=1_700_000_000, source=""), {base.target: parent})
+    found = labels(app, Revision(commit="abc", epoch=1_700_000_000, source=""), {base.target: parent}, release="0.1.0")
 
     assert found["org.opencontainers.image.title"] == "app"
     assert found["org.opencontainers.image.version"] == "1+2"
