@@ -27,8 +27,10 @@ def coded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def known(username: str, password: str, identity_token: str = "") -> Credentials:
-    return Credentials(username=username, password=password, identity_token=identity_token)
+def known(username: str, password: str, identity_token: str = "", registry_token: str = "") -> Credentials:
+    return Credentials(
+        username=username, password=password, identity_token=identity_token, registry_token=registry_token
+    )
 
 
 def helper(folder: Path, script: str) -> None:
@@ -59,6 +61,7 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"auth": coded("me:secret\0\0")}, known("me", "secret")),
         ({"username": "me", "password": "secret"}, known("me", "secret")),
         ({"auth": coded("me:"), "identitytoken": "t"}, known("me", "", "t")),
+        ({"registrytoken": "t"}, known("", "", "", "t")),
         ({}, None),
     ],
 )
@@ -130,6 +133,47 @@ def test_broken_helper(config: Path, script: str, what: str) -> None:
     assert str(config) == raised.value.where
 
 
+@pytest.mark.parametrize(
+    "script", ["""echo '{"Username": "me", "x": "hush"}'""", "echo the Secret is hush", "echo >&2 '[\"hush\"]'"]
+)
+def test_broken_helper_keeps_its_secret(config: Path, script: str) -> None:
+    """What a helper that fails prints is not shown where it may be the secret."""
+    config.write_text(json.dumps({"credsStore": "test"}))
+    helper(config.parent, f"{script}; exit 1")
+
+    with pytest.raises(AccessError, match="failed with exit code 1") as raised:
+        find(HOST)
+
+    assert "hush" not in str(raised.value)
+
+
+def test_words_of_a_helper_are_printable(config: Path) -> None:
+    """The words of a helper that fails are on one line, bounded, and nothing that a terminal would obey."""
+    config.write_text(json.dumps({"credsStore": "test"}))
+    helper(config.parent, "printf 'locked \\033[31m %01000d' 7; exit 1")
+
+    with pytest.raises(AccessError) as raised:
+        find(HOST)
+
+    assert raised.value.why.startswith("locked [31m 000")
+    assert raised.value.why.isprintable()
+    assert len(raised.value.why) == 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"auths": null}', '{"credsStore": null, "credHelpers": null}', f'{{"auths": {{"{HOST}": null}}}}',
+        f'{{"auths": {{"{HOST}": {{"auth": null}}}}, "credHelpers": {{"{HOST}": null}}}}',
+    ],
+)  # fmt: skip
+def test_null_is_nothing(config: Path, text: str) -> None:
+    """What is null in the configuration is as if it were absent."""
+    config.write_text(text)
+
+    assert find(HOST) is None
+
+
 def test_missing_helper(config: Path) -> None:
     """A helper that is not there is told by name, with the file to correct."""
     config.write_text(json.dumps({"credsStore": "nowhere"}))
@@ -154,4 +198,4 @@ def test_broken_configuration(config: Path, text: str) -> None:
 
 def test_credentials_are_not_printed() -> None:
     """Secrets have no place in a traceback or a log."""
-    assert "hush" not in repr(known("me", "hush", "hush"))
+    assert "hush" not in repr(known("me", "hush", "hush", "hush"))

@@ -14,8 +14,9 @@ import pytest
 import trustme
 
 from archway.distribution import OCI_MANIFEST, Descriptor, Registry, Repository, Stored
+from archway.distribution.addresses import is_loopback
 from archway.distribution.authorization import Challenge, challenges
-from archway.distribution.transport import delays, is_loopback
+from archway.distribution.transport import delays
 from archway.distribution.trouble import printable
 from archway.errors import AccessError, RegistryError
 from tests.registries import MemoryRegistry, digest_of

@@ -117,6 +117,13 @@ def test_image_of_another_platform_is_stale(store: Store) -> None:
     assert store.due() == ["app"]
 
 
+def test_image_of_a_platform_that_archway_does_not_know_is_stale(store: Store) -> None:
+    """An image for linux/386 under the name is replaced like any other of the wrong platform."""
+    store.change("java", platform=None)
+
+    assert store.due() == ["java", "app"]
+
+
 def test_no_cache_builds_what_was_asked_for(store: Store) -> None:
     """--no-cache builds the wanted image, and leaves what it stands on."""
     assert store.due(Wishes(cache=False)) == ["app"]

@@ -408,3 +408,39 @@ def test_container_of_an_engine_elsewhere_is_not_asked(monkeypatch: pytest.Monke
     monkeypatch.setattr(process, "run", lambda *_: pytest.fail("asked"))
 
     assert loopback_found._container(5077) == ""
+
+
+@pytest.mark.parametrize(
+    ("published", "expected"),
+    [
+        ("127.0.0.1:5077", True), ("0.0.0.0:5077\n[::]:5077", True), ("[::]:5077\n", True),
+        ("127.0.0.1:50770", False), ("127.0.0.1:5078", False), ("", False),
+    ],
+)  # fmt: skip
+def test_container_publishes_that_very_port(monkeypatch: pytest.MonkeyPatch, published: str, expected: bool) -> None:
+    """A port that begins with the same digits is another one."""
+    engine = replace(ENGINE, endpoint="unix:///var/run/docker.sock")
+    monkeypatch.setattr(loopback_found, "which", lambda _name: "/usr/bin/docker")
+    monkeypatch.setattr(loopback_found, "read_engine", lambda *, client: engine)
+    result = process.Result(exit_code=0, stdout=published, stderr="")
+    monkeypatch.setattr(process, "run", lambda *_, **__: result)
+
+    assert bool(loopback_found._container(5077)) is expected
+
+
+def test_lock_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Who waits too long for another start is told who that is; afterwards, the lock is free."""
+    monkeypatch.setattr(loopback, "LOCK_PATIENCE", 0.1)
+    with loopback._alone(folder):
+        with (
+            pytest.raises(MachineError, match=rf"held by process {os.getpid()} of ") as raised,
+            loopback._alone(folder),
+        ):
+            pytest.fail("two are alone")
+        assert raised.value.where == str(folder / "lock")
+        (folder / "lock").write_text("rubbish")
+        with pytest.raises(MachineError, match="held by another inv registry up"), loopback._alone(folder):
+            pytest.fail("two are alone")
+
+    with loopback._alone(folder):
+        assert (folder / "lock").read_text() == f"{os.getpid()}"

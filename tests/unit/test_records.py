@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from archway import platforms, records
 from archway.platforms import Platform
 from archway.records import Proofs
 from archway.verify import Allowed, Finding, Report
@@ -87,6 +88,19 @@ def test_other_rules(proofs: Proofs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archway.records._rules", lambda: "newer")
 
     assert not proofs.holds(DIGEST, ARM64, [])
+
+
+def test_other_table_of_platforms(proofs: Proofs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was proven by another table of platforms is proven again: it says what programs a platform runs."""
+    proofs.add(report(DIGEST), [])
+    other = tmp_path / "platforms.py"
+    other.write_text(Path(platforms.__file__).read_text() + "# another machine\n")
+    monkeypatch.setattr(platforms, "__file__", str(other))
+    records._rules.cache_clear()
+    held = proofs.holds(DIGEST, ARM64, [])
+    records._rules.cache_clear()
+
+    assert not held
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def test_names_are_read(text: str, registry: str, path: str, tag: str) -> None:
         "r.io/x:-1", "r.io/x:.1", "r.io/x:1+1", "r.io/../x:1", "r.io/-x:1",
         " r.io/x:1", "r.io/x:1 ", "r.io/x :1", "r.io/x:1\n", "r.io/x\n:1", "r.io\n/x:1", "\nr.io/x:1", "r.io/x:1\0",
         "localhost:5000/x@sha256:short", f"r.io/x@{SHA256}\n", f"r.io/x@{SHA256}0", f"r.io/x@{SHA256[:-1]}",
-        f"r.io/x@{SHA256.upper()}", f"r.io/x@{SHA256}@{SHA256}", f"r.io/x:1@{SHA256}", f"r.io/x@{SHA256[7:]}",
+        f"r.io/x@{SHA256.upper()}", f"r.io/x@{SHA256}@{SHA256}", f"r.io/x:1@{SHA256[:-1]}",
+        f"r.io/x:@{SHA256}", f"r.io/x:-1@{SHA256}", f"r.io/x@{SHA256[7:]}",
         f"r.io/x:{SHA256}", "r.io/x@md5:" + "0" * 32, "r.io/x@latest",
         "::1:5000/x:1", "[::1/x:1", "[::1]5000/x:1", "[:]:5000/x:1", "[12345::]/x:1", "r.io:0/x:1", "r.io:65536/x:1",
         "r.io:/x:1", "r.io/" + "a" * 251, "r.io/x:" + "1" * 129,
@@ -100,6 +101,19 @@ def test_huge_texts_are_refused_at_once(part: str, end: str) -> None:
         Reference.parse("r.io/" + part * 300_000 + end)
 
     assert len(str(caught.value)) < 500
+
+
+def test_digest_counts_before_the_tag() -> None:
+    """A name with tag and digest is that of the digest, as with Docker."""
+    assert Reference.parse(f"r.io:5000/x:1@{SHA256}") == Reference.parse(f"r.io:5000/x@{SHA256}")
+
+
+@pytest.mark.parametrize("rest", ["", ":1", f"@{SHA256}"])
+def test_official_images(rest: str) -> None:
+    """A name of one word is one of Docker Hub's library; elsewhere it is what it says."""
+    assert Reference.parse(f"docker.io/debian{rest}") == Reference.parse(f"docker.io/library/debian{rest}")
+    assert Reference.parse(f"docker.io/acme/app{rest}").path == "acme/app"
+    assert Reference.parse(f"r.io/debian{rest}").path == "debian"
 
 
 def test_another_image_of_the_repository() -> None:

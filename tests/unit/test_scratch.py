@@ -30,6 +30,12 @@ def hold(state: Path) -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().strip())
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill it as kill -9 does."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
 def test_folder_lives_as_long_as_its_use(tmp_path: Path) -> None:
     """The folder is there while it is used, below the state, and gone afterwards, with what it holds."""
     with scratch(tmp_path / "state", "verify") as folder:
@@ -52,12 +58,10 @@ def test_what_a_killed_run_left(tmp_path: Path) -> None:
     """What a run left that was killed with kill -9 is removed when the next one begins; that of a living one is not."""
     killed, left = hold(tmp_path)
     living, kept = hold(tmp_path)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    end(killed)
     with scratch(tmp_path, "inspect"):
         there = left.exists(), kept.exists()
-    living.kill()
-    living.wait()
+    end(living)
 
     assert there == (False, True)
 
