@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archway.distribution import Repository, Stored
+from archway.distribution import Repository, Stored, transport
 from archway.distribution.documents import DOCKER_LIST, Manifest, read
 from archway.distribution.trouble import printable
 from archway.docker import last_lines, limit, require_docker
@@ -64,7 +64,12 @@ def put(repository: Repository, reference: Reference, stored: Stored) -> None:
     :raises RegistryError: it could not be written
     :raises ListError: another run wrote another one at the same time
     """
-    repository.put(reference.tag, stored)
+    try:
+        repository.put(reference.tag, stored)
+    except RegistryError as failed:
+        # It may have come, and only the answer did not.
+        if not failed.passing or repository.digest(reference.tag) != stored.digest:
+            raise
     until = time.monotonic() + LAG
     while (found := repository.digest(reference.tag)) != stored.digest:
         if time.monotonic() > until:
@@ -73,7 +78,7 @@ def put(repository: Repository, reference: Reference, stored: Stored) -> None:
                 why=f"it names {found or 'nothing'}, not {stored.digest}: another run may have published meanwhile",
                 hint="run it again, and let one run at a time publish an image",
             )
-        time.sleep(1)
+        transport.pause(1)
 
 
 def _made(
@@ -82,7 +87,7 @@ def _made(
     from python_on_whales.exceptions import DockerException
 
     attested = any(member.source != member.digest for member in members)
-    for pause in (*PAUSES, None):
+    for wait in (*PAUSES, None):
         try:
             with _own_store(state) as client, limit(LIMIT):
                 if attested:
@@ -94,12 +99,12 @@ def _made(
             for member in members:
                 if repository.get(member.source) is None:
                     raise ListError(f"{reference.at(member.source)} is not there any more", why=said) from None
-            if pause is None:
+            if wait is None:
                 raise RegistryError(
                     "docker could not make the list", where=str(reference), why=said,
                     hint="docker must reach the registry as well: its certificates are in /etc/docker/certs.d",
                 ) from None  # fmt: skip
-            time.sleep(pause)
+            transport.pause(wait)
     raise AssertionError("unreachable")
 
 

@@ -43,14 +43,15 @@ class Reference:
         repository, tag = path.rpartition(":")[::2] if ":" in last else (path, "latest")
         if registry == "docker.io" and repository and "/" not in repository:
             repository = f"library/{repository}"
-        fits = _TAG.fullmatch(tag) and (not at or _DIGEST.fullmatch(digest)) and len(f"{registry}/{repository}") <= _LONGEST_NAME
+        name = f"{registry}/{repository}"
+        fits = _TAG.fullmatch(tag) and (not at or _DIGEST.fullmatch(digest)) and len(name) <= _LONGEST_NAME
         if not slash or not is_registry(registry) or not _REPOSITORY.fullmatch(repository) or not fits:
             shown = text if len(text) <= 2 * _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
             raise UsageError(
                 f"{shown!r} is no name of an image",
                 hint="REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:DIGEST",
             )
-        return cls(repository=f"{registry}/{repository}", tag=digest if at else tag)
+        return cls(repository=name, tag=digest if at else tag)
 
     @property
     def registry(self) -> str:
