@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from archway.docker import NO_ENGINE, EngineGoneError, children_end_with_us, require_docker, telling
+from archway.docker import NO_ENGINE, EngineGoneError, children_end_with_us, limit, require_docker, telling
 from archway.errors import MachineError, UsageError
 from archway.platforms import Platform
 
@@ -58,6 +58,8 @@ class BuildOrder:
     cache: bool = True
 
 
+PUSH_LIMIT = 3600.0
+"""Seconds that docker may take for the push of one image: of a registry that is silent it would wait for ever."""
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What docker run ends with when the command is there and cannot be run, and when it is not there."""
 
@@ -184,7 +186,7 @@ class Engine:
         from python_on_whales.exceptions import DockerException
 
         try:
-            with children_end_with_us():
+            with children_end_with_us(), limit(PUSH_LIMIT):
                 self._client.image.push(name, quiet=True)
         except DockerException as failed:
             said = (failed.stderr or failed.stdout or "").strip()

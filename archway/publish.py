@@ -101,7 +101,7 @@ class Publishing:
         if digest and Proofs(self.settings.state).holds(digest, step.target.platform, allowed(step.image)):
             return
         with log.step(f"{step.target}: verifying"):
-            report = prove(self.engine, self.settings, step, str(step.reference))
+            report = prove(self.engine, self.settings, step, str(step.reference), expect=digest)
         if not report.ok:
             raise VerifyError(f"{step.target} is not what it should be", why=report.text())
 

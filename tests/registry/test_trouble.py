@@ -429,7 +429,7 @@ class Losing(Turn):
 @pytest.mark.parametrize("times", [1, EVER], ids=["once", "for ever"])
 @pytest.mark.parametrize("old", [False, True], ids=["no list", "old list"])
 def test_answer_to_the_push_is_lost(tmp_path: Path, registry: str, times: int, *, old: bool) -> None:
-    """When only the answer to the push is lost, it is sent again; in the end the list is there, whatever is told."""
+    """When only the answer to the push is lost, however often, the list is found there, and nothing failed."""
     with Losing(registry) as proxy:
         place = make_behind(tmp_path / "monorepo", proxy, registry)
         joining = Joining(place, proxy, place.fill())
@@ -437,7 +437,7 @@ def test_answer_to_the_push_is_lost(tmp_path: Path, registry: str, times: int, *
             place.publish_old()
         proxy.left = times
 
-        assert ("cut" in joining.run()) == (times == EVER)
+        assert joining.run() == ""
         assert joining.state == "right"
 
 
