@@ -127,16 +127,17 @@ def write(settings: Settings, one: Joinable) -> tuple[Stored, Tagged]:
 def move_tags(
     repository: Repository, of: Reference, stored: Stored, floating: Sequence[Reference], *, back: bool
 ) -> list[Tagged]:
-    """Let floating tags name a list, as long as its own tag does.
+    """Let floating tags name a list (:func:`move_tag`)."""
+    return [move_tag(repository, of, stored, tag, back=back) for tag in floating]
+
+
+def move_tag(repository: Repository, of: Reference, stored: Stored, tag: Reference, *, back: bool) -> Tagged:
+    """Let a floating tag name a list, as long as the list's own tag does.
 
     :param of: the list's own tag
-    :param back: also where a tag names something newer now
+    :param back: also where the tag names something newer now
     :raises ListError: another run has written another list meanwhile
     """
-    return [_move(repository, of, stored, tag, back=back) for tag in floating]
-
-
-def _move(repository: Repository, of: Reference, stored: Stored, tag: Reference, *, back: bool) -> Tagged:
     _require_tag(repository, of, stored)
     if (digest := repository.digest(tag.tag)) == stored.digest:
         return Tagged(reference=tag, standing=Standing.ALREADY, digest=stored.digest)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from archway import log
 from archway.build import Building
 from archway.distribution import Repository, Stored
+from archway.distribution.trouble import printable
 from archway.docker import last_lines
 from archway.engine import Engine, PushFailedError
 from archway.errors import ArchwayError, ListError, RegistryError, VerifyError
-from archway.joining import Joinable, Standing, Tagged, move_tags, rehearse_tags, write
+from archway.joining import Joinable, Standing, Tagged, move_tag, rehearse_tags, write
 from archway.lists import Wanted, pairs
 from archway.machine.guard import require_emulation
 from archway.manifests import LAG
@@ -157,7 +158,8 @@ class Publishing:
 
     def _move(self, wanted: Wanted) -> None:
         repository, stored = self.ready[wanted.reference].repository, self.written[wanted.reference]
-        self.done += move_tags(repository, wanted.reference, stored, wanted.floating, back=self.back)
+        for tag in wanted.floating:
+            self.done.append(move_tag(repository, wanted.reference, stored, tag, back=self.back))
 
 
 def push(engine: Engine, repository: Repository, reference: Reference) -> None:
@@ -169,6 +171,7 @@ def push(engine: Engine, repository: Repository, reference: Reference) -> None:
         try:
             return engine.push(str(reference))
         except PushFailedError as failed:
+            said = "\n".join(map(printable, last_lines(str(failed), 3).splitlines()))
             try:
                 repository.check_push()
             except RegistryError as cause:
@@ -176,10 +179,10 @@ def push(engine: Engine, repository: Repository, reference: Reference) -> None:
                     raise
             if wait is None:
                 raise RegistryError(
-                    "the engine could not push it", where=str(reference), why=last_lines(str(failed), 3),
+                    "the engine could not push it", where=str(reference), why=said,
                     hint="run it again; what was published before is as it was", passing=True,
                 ) from None  # fmt: skip
-            log.note(f"{reference}: not pushed ({last_lines(str(failed), 1)}); again in {wait:g} s")
+            log.note(f"{reference}: not pushed ({last_lines(said, 1)}); again in {wait:g} s")
             time.sleep(wait)
     raise AssertionError("unreachable")
 
