@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archway import log
 from archway.contexts import Names
-from archway.distribution import Manifest
+from archway.distribution import Manifest, Stored
 from archway.distribution.layout import open_layout
 from archway.engine import Engine
 from archway.errors import ListError, MachineError
@@ -126,7 +126,7 @@ def _join(engine: Engine, settings: Settings, names: Names, one: Found, fresh: s
         if engine.image(reference):
             engine.tag(reference, fresh)
         if not _is_made(engine, settings, one, fresh):
-            standing = Standing.TO_WRITE
+            standing = Standing.WRITTEN
             names.join({step.target.platform: str(step.reference) for step in one.wanted.steps}, fresh)
             if not _is_made(engine, settings, one, fresh):
                 raise ListError(
@@ -140,11 +140,11 @@ def _join(engine: Engine, settings: Settings, names: Names, one: Found, fresh: s
 
 
 def _move(engine: Engine, tag: Reference, fresh: str, made: Tagged) -> Tagged:
-    standing = _standing(engine, tag, made.digest)
-    if standing is Standing.TO_WRITE:
-        engine.tag(fresh, str(tag))
-        log.done(f"{tag}: now {made.digest}")
-    return Tagged(reference=tag, standing=standing, digest=made.digest)
+    if _standing(engine, tag, made.digest) is Standing.ALREADY:
+        return Tagged(reference=tag, standing=Standing.ALREADY, digest=made.digest)
+    engine.tag(fresh, str(tag))
+    log.done(f"{tag}: now {made.digest}")
+    return Tagged(reference=tag, standing=Standing.WRITTEN, digest=made.digest)
 
 
 def _standing(engine: Engine, tag: Reference, digest: str) -> Standing:
@@ -159,15 +159,29 @@ def _digest(engine: Engine, name: str) -> str:
 
 def _is_made(engine: Engine, settings: Settings, one: Found, name: str) -> bool:
     """Whether what the engine's store has under a name is the list of exactly these members."""
-    if engine.image(name) is None:
-        return False
+    stored = _read(engine, settings, name)
+    members = sorted((str(platform), digest) for platform, digest in one.members.items())
+    return stored is not None and stored.is_list and sorted(_entries(stored.manifest)) == members
+
+
+def _read(engine: Engine, settings: Settings, name: str) -> Stored | None:
+    """What the engine's store has under a name. To read it all of its layers must be saved, so it is kept by digest."""
+    digest = _digest(engine, name)
+    if not digest:
+        return None
+    kept = settings.state / "lists" / digest.replace(":", "-")
+    if kept.is_file() and (stored := Stored(kept.read_bytes(), "")).digest == digest:
+        return stored
     with scratch(settings.state, "list") as folder:
         archive = folder / "list.tar"
         engine.save(name, archive)
         with open_layout(archive) as layout:
-            stored = layout.get(layout.top)
-    members = sorted((str(platform), digest) for platform, digest in one.members.items())
-    return stored is not None and stored.is_list and sorted(_entries(stored.manifest)) == members
+            read = layout.get(layout.top)
+        if read:
+            (folder / "kept").write_bytes(read.data)
+            kept.parent.mkdir(exist_ok=True)
+            (folder / "kept").replace(kept)
+    return read
 
 
 def _entries(manifest: Manifest) -> Iterator[tuple[str, str]]:
