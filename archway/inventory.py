@@ -30,6 +30,7 @@ class Published(StrEnum):
     """What the registry has of a target."""
 
     SAME = "published"
+    STALE = "published, stale"
     OTHER = "another one"
     YES = "published, not built here"
     MEMBER = "member only"
@@ -98,6 +99,8 @@ def _item(
     ]  # fmt: skip
     if named:
         published = Published.SAME if local in named else Published.OTHER if local else Published.YES
+        if published is Published.SAME and built is Built.STALE:
+            published = Published.STALE
     else:
         published = Published.MEMBER if there.digest(step.reference.tag) else Published.NO
     return Item(step=step, built=built, published=published, list_state=_list_state(wanted, stored))

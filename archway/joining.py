@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from packaging.version import Version
+
 from archway import log
 from archway.distribution import Repository, Stored
 from archway.errors import ListError
-from archway.lists import Member, Wanted, is_list_of
+from archway.lists import Member, Wanted, images_of, is_list_of
 from archway.manifests import put, write_list
-from archway.members import age, check_origin, check_proof, check_whole, read_member
+from archway.members import age, age_of, check_origin, check_proof, check_whole, read_member
 from archway.references import Reference
 from archway.remote import repository_of
 from archway.settings import Settings
@@ -117,11 +119,20 @@ def write(settings: Settings, one: Joinable) -> tuple[Stored, Tagged]:
     if current := one.current():
         log.done(f"{reference}: already so")
         return current, Tagged(reference=reference, standing=Standing.ALREADY, digest=current.digest)
+    _tell_lost(one)
     with log.step(f"{reference}: writing"):
         insecure = one.repository.registry.is_plain_http
         stored = write_list(settings.state, one.repository, reference, one.members, insecure=insecure)
     log.done(f"{reference}: written, {stored.digest}")
     return stored, Tagged(reference=reference, standing=Standing.WRITTEN, digest=stored.digest)
+
+
+def _tell_lost(one: Joinable) -> None:
+    """Platforms that a public list has now, and will not have."""
+    before = one.repository.get(one.wanted.reference.tag)
+    named = {str(entry.platform) for entry in images_of(before.manifest)} if before and before.is_list else set()
+    if lost := sorted(named - {str(member.descriptor.platform) for member in one.members}):
+        log.warn(f"{one.wanted.reference} held {', '.join(lost)}, which the metadata does not want any more")
 
 
 def move_tags(
@@ -141,7 +152,7 @@ def move_tag(repository: Repository, of: Reference, stored: Stored, tag: Referen
     _require_tag(repository, of, stored)
     if (digest := repository.digest(tag.tag)) == stored.digest:
         return Tagged(reference=tag, standing=Standing.ALREADY, digest=stored.digest)
-    if digest and not back and _is_newer(repository, tag, stored):
+    if digest and not back and _is_newer(repository, tag, age(repository, stored)):
         log.warn(f"{tag} names something newer and was not moved; --back moves it")
         return Tagged(reference=tag, standing=Standing.KEPT, digest=digest)
     put(repository, tag, stored)
@@ -158,14 +169,14 @@ def _require_tag(repository: Repository, of: Reference, stored: Stored) -> None:
         )  # fmt: skip
 
 
-def _is_newer(repository: Repository, tag: Reference, stored: Stored) -> bool:
-    """Whether a tag names a newer version than a list holds, or a newer release of the same one."""
+def _is_newer(repository: Repository, tag: Reference, ours: tuple[Version, Version] | None) -> bool:
+    """Whether a tag names a newer version than ours, or a newer release of the same one."""
     current = repository.get(tag.tag)
-    there, ours = current and age(repository, current), age(repository, stored)
+    there = current and age(repository, current)
     return bool(there and ours and there > ours)
 
 
-def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = False) -> list[Tagged]:
+def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = False, back: bool = False) -> list[Tagged]:
     """What :func:`join_all` would do: nothing is written.
 
     :raises RegistryError: the registry does not answer, or not to us
@@ -180,14 +191,26 @@ def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = Fal
             continue
         current = one.current()
         digest = current.digest if current else ""
-        found += rehearse_tags(one.repository, (wanted.reference, *wanted.floating), digest)
+        ours = None if back else age_of(wanted.release.version, settings.release)
+        found += rehearse_tags(one.repository, [wanted.reference], digest)
+        found += rehearse_tags(one.repository, wanted.floating, digest, ours=ours)
     return found
 
 
-def rehearse_tags(repository: Repository, tags: Sequence[Reference], digest: str) -> list[Tagged]:
-    """How tags stand, compared with the list that they should name; an empty digest is a list that is not there."""
-    return [
-        Tagged(reference=tag, digest=digest, standing=Standing.ALREADY
-               if digest and repository.digest(tag.tag) == digest else Standing.TO_WRITE)
-        for tag in tags
-    ]  # fmt: skip
+def rehearse_tags(
+    repository: Repository, tags: Sequence[Reference], digest: str, *, ours: tuple[Version, Version] | None = None
+) -> list[Tagged]:
+    """How tags stand, compared with the list that they should name; an empty digest is a list that is not there.
+
+    :param ours: the list's age, for tags that do not move to something older
+    """
+    found = []
+    for tag in tags:
+        current = repository.digest(tag.tag)
+        if digest and current == digest:
+            found.append(Tagged(reference=tag, standing=Standing.ALREADY, digest=digest))
+        elif current and _is_newer(repository, tag, ours):
+            found.append(Tagged(reference=tag, standing=Standing.KEPT, digest=current))
+        else:
+            found.append(Tagged(reference=tag, standing=Standing.TO_WRITE, digest=digest))
+    return found

@@ -51,7 +51,8 @@ class Revision:
                 hint=f"if it is yours: git config --global --add safe.directory {root}",
             )
         commit, _, time = asked.stdout.strip().partition(" ")
-        changed = commit and run(["git", "status", "--porcelain", "--untracked-files=normal"], cwd=root).stdout
+        ours = ("--untracked-files=normal", "--", ".", ":(exclude).archway")  # our own logs and proofs are no change
+        changed = commit and run(["git", "status", "--porcelain", *ours], cwd=root).stdout
         origin = source or _public(run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip())
         wanted = os.environ.get("SOURCE_DATE_EPOCH", "") or time or "0"
         if not re.fullmatch(r"[0-9]{1,11}", wanted):

@@ -116,8 +116,13 @@ def age(repository: Repository, stored: Stored) -> tuple[Version, Version] | Non
     if image is None or image.is_list:
         return None
     labels = repository.config(image).labels
+    return age_of(labels.get(f"{OCI}version", ""), labels.get(RELEASE, ""))
+
+
+def age_of(version: str, release: str) -> tuple[Version, Version] | None:
+    """A version and the monorepo's release, to compare; None where Python's order of versions does not have them."""
     try:
-        return Version(labels.get(f"{OCI}version", "")), Version(labels.get(RELEASE, ""))
+        return Version(version), Version(release)
     except InvalidVersion:
         return None
 

@@ -15,7 +15,7 @@ from archway.errors import ListError, UsageError
 from archway.joining import Standing, Tagged, move_tags, rehearse_tags
 from archway.lists import images_of, platform_faults
 from archway.manifests import put
-from archway.members import check_member, check_proof, check_whole
+from archway.members import age_of, check_member, check_proof, check_whole
 from archway.platforms import Platform
 from archway.references import Reference, is_registry
 from archway.remote import repository_of
@@ -42,7 +42,7 @@ def _place(settings: Settings, text: str) -> Settings:
     first, _, rest = text.partition("/")
     if is_registry(first):
         if not rest:
-            raise UsageError(f"{text!r} names a registry, but no organization in it", hint=f"say {text}/ORGANIZATION")
+            raise UsageError(f"{text!r} names a registry, but no organization in it", hint=f"say {first}/ORGANIZATION")
         return settings.with_options(registry=first, organization=rest)
     return settings.with_options(organization=text)
 
@@ -122,7 +122,9 @@ def promote_all(
     return done
 
 
-def rehearse(source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool = False) -> list[Tagged]:
+def rehearse(
+    source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool = False, back: bool = False
+) -> list[Tagged]:
     """What promoting would do; nothing is written."""
     told = []
     for request in requests:
@@ -132,8 +134,10 @@ def rehearse(source: Settings, target: Settings, requests: Sequence[Request], *,
             goal = tags.list_of(request.image, request.release, target)
             told.append(Tagged(reference=goal, standing=Standing.MISSING, why=str(refused)))
         else:
-            goals = (one.target, *one.floating)
-            told += rehearse_tags(repository_of(target, one.target), goals, one.stored.digest)
+            repository, digest = repository_of(target, one.target), one.stored.digest
+            ours = None if back else age_of(request.release.version, source.release)
+            told += rehearse_tags(repository, [one.target], digest)
+            told += rehearse_tags(repository, one.floating, digest, ours=ours)
     return told
 
 

@@ -21,7 +21,7 @@ from archway.joining import Joinable, Standing, Tagged, move_tag, rehearse_tags,
 from archway.lists import Wanted, pairs
 from archway.machine.guard import require_emulation
 from archway.manifests import LAG
-from archway.members import check_origin, check_proof, check_whole, read_member
+from archway.members import age_of, check_origin, check_proof, check_whole, read_member
 from archway.proof import allowed, prove
 from archway.records import Proofs
 from archway.references import Reference
@@ -200,7 +200,7 @@ def publish_all(run: Publishing, lists: Sequence[Wanted]) -> tuple[list[Tagged],
     return run.done, verdict
 
 
-def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Tagged]:
+def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted], *, back: bool = False) -> list[Tagged]:
     """What publishing would do, from what the engine and the registry have now. Missing is what must be built first."""
     building = Building(engine=engine, settings=settings)
     found = []
@@ -218,5 +218,8 @@ def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> lis
             found += rehearse_tags(repository, [step.reference], image.repo_digest or "")
         current = repository.get(wanted.reference.tag)
         so = current if current and current.is_list and pairs(current.manifest) == sorted(local) else None
-        found += rehearse_tags(repository, (wanted.reference, *wanted.floating), so.digest if so else "")
+        digest = so.digest if so else ""
+        ours = None if back else age_of(wanted.release.version, settings.release)
+        found += rehearse_tags(repository, [wanted.reference], digest)
+        found += rehearse_tags(repository, wanted.floating, digest, ours=ours)
     return found

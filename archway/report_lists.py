@@ -9,9 +9,9 @@ from dataclasses import asdict
 from rich.text import Text
 
 from archway import log
-from archway.errors import ArchwayError, ListError
+from archway.errors import ArchwayError, ListError, MachineError, RegistryError
 from archway.inspection import Inspection, judge
-from archway.inventory import Item
+from archway.inventory import Built, Item, Published
 from archway.joining import Standing, Tagged
 
 
@@ -41,7 +41,8 @@ def print_rehearsal(tagged: Sequence[Tagged], *, json: bool, needed: bool = True
     if json:
         _print_json([_tagged_data(one) for one in tagged])
     else:
-        for standing in (Standing.ALREADY, Standing.TO_WRITE, Standing.MISSING):
+        kept = [Standing.KEPT] if any(one.standing is Standing.KEPT for one in tagged) else []
+        for standing in (Standing.ALREADY, Standing.TO_WRITE, Standing.MISSING, *kept):
             log.data.print(Text(f"{standing}:"))
             for one in (found := [one for one in tagged if one.standing is standing]):
                 log.data.print(Text(f"  {one.reference} {one.digest}".rstrip()))
@@ -67,8 +68,10 @@ def print_inspection(found: Inspection, *, json: bool) -> None:
     else:
         kind = "list" if found.is_list else "image"
         log.data.print(Text(f"{found.reference}\n{kind} {found.digest} in the {found.where}\n"))
+        short = log.data.is_terminal  # elsewhere whole digests, to be copied
         rows = [
-            [row.platform, row.digest, f"{row.size / 1e6:.1f} MB", row.created, row.base, row.version,
+            [row.platform, row.digest[:19] if short else row.digest, f"{row.size / 1e6:.1f} MB", row.created,
+             row.base.rpartition("/")[2] if short else row.base, row.version,
              str(row.attestations)]
             for row in found.rows
         ]  # fmt: skip
@@ -78,7 +81,19 @@ def print_inspection(found: Inspection, *, json: bool) -> None:
 
 
 def print_items(items: Sequence[Item], *, json: bool) -> None:
-    """What is built, published and missing, a target a line."""
+    """What is built, published and missing, a target a line.
+
+    :raises MachineError: no engine answered
+    :raises RegistryError: a registry did not
+    """
+    _print_items(items, json=json)
+    if any(item.built is Built.UNKNOWN for item in items):
+        raise MachineError("no engine answers: what is built here is not known", hint="run: inv setup --check")
+    if any(item.published in (Published.UNKNOWN, Published.UNREADABLE, Published.NO_RIGHTS) for item in items):
+        raise RegistryError("not all could be asked: what is published is not known", hint="see above for why")
+
+
+def _print_items(items: Sequence[Item], *, json: bool) -> None:
     if json:
         _print_json([
             {

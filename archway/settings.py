@@ -47,7 +47,9 @@ class Settings:
 
         :raises UsageError: a value cannot stand in an image reference
         """
-        given = {name: value for name, value in options.items() if value}
+        given = {name: value for name, value in options.items() if value is not None}
+        if empty := [name for name, value in given.items() if not value]:
+            raise UsageError(f"--{empty[0]} is empty", hint="give it a value, or leave it out for that of the settings")
         try:
             return _checked(replace(self, **given), where="the command line")  # type: ignore[arg-type]
         except MetadataError as wrong:

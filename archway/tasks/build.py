@@ -33,9 +33,9 @@ def build(
     no_cache: bool = False,
     refresh: bool = False,
     verbose: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Build images for one or several platforms, with all that they stand on.
 

@@ -18,9 +18,9 @@ def images(
     image: list[str],
     all_: bool = False,
     json: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """List what is built here, what is published, and what is missing, for each platform.
 

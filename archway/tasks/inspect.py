@@ -21,9 +21,9 @@ def inspect(
     image: str,
     local: bool = False,
     json: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Show what a name stands for: platforms, digests, sizes, and what is wrong with a list.
 

@@ -29,9 +29,9 @@ def manifest(
     foreign: bool = False,
     back: bool = False,
     json: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Join members that are pushed already into manifest lists: exactly one for each platform, by digest.
 
@@ -51,7 +51,7 @@ def manifest(
     if dry_run and local:
         print_rehearsal(rehearse_all_local(place.engine, place.settings, lists), json=json)
     elif dry_run:
-        print_rehearsal(rehearse(place.settings, lists, foreign=foreign), json=json)
+        print_rehearsal(rehearse(place.settings, lists, foreign=foreign, back=back), json=json)
     elif local:
         print_tagged(join_all_local(place.engine, place.settings, lists), json=json)
     else:

@@ -32,7 +32,7 @@ def promote(
     back: bool = False,
     dry_run: bool = False,
     json: bool = False,
-    release: str = "",
+    release: str | None = None,
 ) -> None:
     """Copy manifest lists with all members, by digest, to another organization or registry; floating tags move last.
 
@@ -48,6 +48,6 @@ def promote(
     named = bool(product or operator or image)
     requests = place.requests(Selection.of(product, operator, image, everything=all_ or not named))
     if dry_run:
-        print_rehearsal(rehearse(source, target, requests, foreign=foreign), json=json)
+        print_rehearsal(rehearse(source, target, requests, foreign=foreign, back=back), json=json)
     else:
         print_tagged(promote_all(source, target, requests, foreign=foreign, back=back), json=json)

@@ -31,9 +31,9 @@ def publish(
     dry_run: bool = False,
     json: bool = False,
     verbose: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Build what is missing, prove it, and push members, then manifest lists, then floating tags.
 
@@ -49,7 +49,7 @@ def publish(
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     lists = place.lists(Selection.of(product, operator, image, everything=all_))
     if dry_run:
-        print_rehearsal(rehearse(place.engine, place.settings, lists), json=json, needed=False)
+        print_rehearsal(rehearse(place.engine, place.settings, lists, back=back), json=json, needed=False)
         return
     building = Building(engine=place.engine, settings=place.settings, wishes=Wishes(verbose=verbose))
     run = Publishing(

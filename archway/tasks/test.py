@@ -24,9 +24,9 @@ def smoke(
     all_: bool = False,
     arch: str = "native",
     json: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Run the smoke tests of built images: each proves that the image does its work.
 

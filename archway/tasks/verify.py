@@ -23,9 +23,9 @@ def verify(
     all_: bool = False,
     arch: str = "all",
     json: bool = False,
-    registry: str = "",
-    organization: str = "",
-    release: str = "",
+    registry: str | None = None,
+    organization: str | None = None,
+    release: str | None = None,
 ) -> None:
     """Prove that built images hold what their labels say, without running them.
 

@@ -399,9 +399,10 @@ def test_labels_do_not_speak_to_the_terminal(place: Place, capsys: pytest.Captur
 
 
 def test_items_as_json(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """For scripts, the inventory is JSON: an object a target."""
+    """For scripts the inventory is JSON, an object a target; that no engine answered is told besides."""
     publish(place, "amd64")
-    print_items(item(place), json=True)
+    with pytest.raises(MachineError, match="no engine answers"):
+        print_items(item(place), json=True)
     found = json.loads(capsys.readouterr().out)
 
     assert [(one["target"], one["platform"], one["built"], one["published"], one["list"]) for one in found] == [
@@ -414,7 +415,8 @@ def test_items_as_json(place: Place, capsys: pytest.CaptureFixture[str]) -> None
 def test_items_as_text(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """For people it is a table, a target a line."""
     publish(place)
-    print_items(item(place), json=False)
+    with pytest.raises(MachineError):
+        print_items(item(place), json=False)
     lines = capsys.readouterr().out.splitlines()
 
     assert [line.split()[:3] for line in lines[1:]] == [["test-app", "1", "amd64"], ["test-app", "1", "arm64"]]

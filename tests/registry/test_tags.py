@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archway.errors import ListError, UsageError
-from archway.joining import Standing, find_members, join_all, move_tags, write
+from archway.joining import Standing, find_members, join_all, move_tags, rehearse, write
 from archway.labels import RELEASE
 from archway.remote import repository_of
 from archway.selection import Selection
@@ -48,9 +48,11 @@ def test_floating_tag_does_not_move_back(tmp_path: Path, registry: str) -> None:
         for arch in ("amd64", "arm64"):
             place.member(arch, tag=f"1-{release}-{arch}", **{RELEASE: release})
     [_, latest] = newer.join()
+    foreseen = [one.standing for one in rehearse(older.settings, [older.wanted()])]
     [made, kept] = older.join()
     again = join_all(older.settings, [older.wanted()], back=True)
 
+    assert foreseen == [Standing.TO_WRITE, Standing.KEPT]
     assert (made.standing, kept.standing) == (Standing.WRITTEN, Standing.KEPT)
     assert kept.digest == latest.digest
     assert [one.standing for one in again] == [Standing.ALREADY, Standing.WRITTEN]
@@ -67,6 +69,18 @@ def test_floating_tag_moves_on(tmp_path: Path, registry: str) -> None:
 
     assert latest.standing is Standing.WRITTEN
     assert place.repository.list_at("latest") == place.repository.list_at("1-0.10.0")
+
+
+def test_platform_that_a_public_list_loses_is_told(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list that is written with fewer platforms than it has says which ones go."""
+    place.member("amd64")
+    place.member("arm64")
+    place.join()
+    place.monorepo.image("test-app", "FROM scratch\nCOPY hello /hello\n", 'platforms = ["linux/arm64"]\n')
+    place.member("arm64")
+    place.join()
+
+    assert "held linux/amd64" in capsys.readouterr().err
 
 
 def test_member_whose_layers_are_gone(place: Place) -> None:

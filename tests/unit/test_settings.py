@@ -91,10 +91,16 @@ def test_the_environment_can_empty_a_list(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_options_override_all(tmp_path: Path) -> None:
     """An option that was given wins; one that was not changes nothing."""
-    settings = load(write(tmp_path, "[tool.archway]\n")).with_options(release="27.1", registry="")
+    settings = load(write(tmp_path, "[tool.archway]\n")).with_options(release="27.1", registry=None)
 
     assert settings.release == "27.1"
     assert settings.registry == "localhost:5000"
+
+
+def test_empty_option_is_a_mistake(tmp_path: Path) -> None:
+    """An option with an empty value (a variable that is not set) is refused, not taken for the default."""
+    with pytest.raises(UsageError, match="--organization is empty"):
+        load(write(tmp_path, "[tool.archway]\n")).with_options(organization="")
 
 
 @pytest.mark.parametrize(
