@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import functools
 import signal
-import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
@@ -45,9 +44,9 @@ def task(help: dict[str, str] | None = None, **options: Any) -> Callable[[Callab
             except ArchwayError as failed:
                 log.error(str(failed))
                 raise Exit(code=failed.exit_code) from None
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stopped:
                 log.error("interrupted; what was finished is whole, nothing half-done was kept")
-                raise Exit(code=130) from None
+                raise Exit(code=143 if isinstance(stopped, _Terminated) else 130) from None
             except OSError as failed:
                 told = _told(failed)
                 log.error(str(told))
@@ -68,8 +67,12 @@ def _told(failed: OSError) -> ArchwayError:
     return MachineError(what, where=failed.filename, hint="look at its owner and mode (sudo inv leaves files of root)")
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: all is left as at Ctrl-C."""
+
+
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
+    raise _Terminated
 
 
 def refuse_option_as_value(options: dict[str, Any]) -> None:

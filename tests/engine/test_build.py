@@ -125,6 +125,7 @@ def test_interrupted_build_leaves_nothing(
     _, said = building.communicate(timeout=30)
 
     assert building.returncode == 128 + number
+    assert "interrupted" in said
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE], said
     assert names() == []
 
