@@ -56,7 +56,7 @@ def find_members(engine: Engine, settings: Settings, wanted: Wanted) -> Found:
         except ListError as refused:
             wrong.append(str(refused))
     if wrong:
-        build = f"inv build --image {wanted.image.name}={wanted.release.version} --arch all"
+        build = f"inv build --image {wanted.image.name}={wanted.release.version} --arch all{settings.given}"
         raise ListError(f"{wanted.reference} cannot be made", why="\n".join(wrong), hint=f"run: {build}")
     return Found(wanted=wanted, members=members)
 

@@ -84,15 +84,15 @@ def find(source: Settings, target: Settings, request: Request, *, foreign: bool 
     image, release = request.image, request.release
     reference = tags.list_of(image, release, source)
     repository = repository_of(source, reference)
+    publish = f"run: inv publish --image {image.name}={release.version}{source.given}"
     stored = repository.get(reference.tag)
     if stored is None:
-        raise ListError(
-            f"{reference} is not there", hint=repository.nearest_tag(reference.tag) or "inv publish makes it"
-        )
+        near = repository.nearest_tag(reference.tag)
+        raise ListError(f"{reference} is not there", hint="\n".join(filter(None, (near, publish))))
     if not stored.is_list:
-        raise ListError(f"{reference} is one image, and no manifest list", hint="inv publish makes one")
+        raise ListError(f"{reference} is one image, and no manifest list", hint=publish)
     if faults := list(platform_faults(stored.manifest, request.platforms)):
-        raise ListError(f"{reference} is not complete", why="\n".join(faults), hint="inv publish makes it whole")
+        raise ListError(f"{reference} is not complete", why="\n".join(faults), hint=publish)
     for entry in images_of(stored.manifest):
         platform = Platform.parse(str(entry.platform))
         member = check_member(repository, entry.digest, platform, version=release.version, foreign=foreign)

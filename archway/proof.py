@@ -75,7 +75,7 @@ def prove_all(engine: Engine, settings: Settings, steps: Iterable[Step]) -> Iter
             raise MachineError(
                 f"{step.target} is not built",
                 hint=f"run: inv build --image {step.target.image}={step.target.version}"
-                f" --arch {step.target.platform.tag}",
+                f" --arch {step.target.platform.tag}{settings.given}",
             )
         with log.step(f"{step.target}: verifying"):
             report = prove(engine, settings, step, str(step.reference))

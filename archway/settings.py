@@ -41,6 +41,8 @@ class Settings:
     ca: str = ""
     apt_sources: str = ""
     maven_settings: str = ""
+    given: str = field(default="", metadata={"internal": True})
+    """The options of the command line that changed them, as a command that is suggested must repeat them."""
 
     def with_options(self, **options: str | None) -> Settings:
         """The same settings with the options of a task that were given.
@@ -50,8 +52,9 @@ class Settings:
         given = {name: value for name, value in options.items() if value is not None}
         if empty := [name for name, value in given.items() if not value]:
             raise UsageError(f"--{empty[0]} is empty", hint="give it a value, or leave it out for that of the settings")
+        again = self.given + "".join(f" --{name} {value}" for name, value in given.items())
         try:
-            return _checked(replace(self, **given), where="the command line")  # type: ignore[arg-type]
+            return _checked(replace(self, given=again, **given), where="the command line")  # type: ignore[arg-type]
         except MetadataError as wrong:
             raise UsageError(wrong.what, hint=wrong.hint) from None
 

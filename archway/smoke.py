@@ -64,7 +64,7 @@ def smoke_tests(
     requested = [step for step in steps if step.requested]
     tested = [(step, smoke) for step in requested if (smoke := step.image.metadata.smoke)]
     _check_smoke(requested, tested=len(tested), everything=everything)
-    _check_built(engine, [step for step, _ in tested])
+    _check_built(engine, settings, [step for step, _ in tested])
     require_emulation([step.target.platform for step, _ in tested])
     for step, smoke in tested:
         yield smoke_test(engine, settings, step, smoke)
@@ -83,13 +83,13 @@ def _check_smoke(requested: Iterable[Step], *, tested: int, everything: bool) ->
         log.note(f"{path} has no [smoke]: not tested")
 
 
-def _check_built(engine: Engine, steps: Iterable[Step]) -> None:
+def _check_built(engine: Engine, settings: Settings, steps: Iterable[Step]) -> None:
     missing = [step.target for step in steps if engine.image(str(step.reference)) is None]
     if missing:
         raise MachineError(
             f"not built: {', '.join(map(str, missing))}",
             hint="\n".join(
-                f"run: inv build --image {target.image}={target.version} --arch {target.platform.tag}"
+                f"run: inv build --image {target.image}={target.version} --arch {target.platform.tag}{settings.given}"
                 for target in missing
             ),
         )

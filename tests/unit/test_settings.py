@@ -97,6 +97,14 @@ def test_options_override_all(tmp_path: Path) -> None:
     assert settings.registry == "localhost:5000"
 
 
+def test_options_are_known_as_they_were_given(tmp_path: Path) -> None:
+    """What is suggested to the user can repeat the options that were given, and only those."""
+    settings = load(write(tmp_path, "[tool.archway]\n"))
+
+    assert settings.given == ""
+    assert settings.with_options(organization="team", release=None).given == " --organization team"
+
+
 def test_empty_option_is_a_mistake(tmp_path: Path) -> None:
     """An option with an empty value (a variable that is not set) is refused, not taken for the default."""
     with pytest.raises(UsageError, match="--organization is empty"):
