@@ -20,9 +20,12 @@ The number is the exit code of the command. 130 is Ctrl-C, as shells have it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+Thing = TypeVar("Thing")
+Made = TypeVar("Made")
 
 
 class ArchwayError(Exception):
@@ -157,6 +160,23 @@ class Mistakes:
         """Raise one :class:`MetadataError` that holds all mistakes, or return if there are none."""
         if self._mistakes:
             raise MetadataError("\n".join(self._mistakes))
+
+
+def try_each(things: Iterable[Thing], work: Callable[[Thing], Made]) -> tuple[list[Made], list[ListError]]:
+    """Do a piece of work for each; what was made, and all refusals, so that they are told together."""
+    made: list[Made] = []
+    refused: list[ListError] = []
+    for thing in things:
+        try:
+            made.append(work(thing))
+        except ListError as refusal:
+            refused.append(refusal)
+    return made, refused
+
+
+def told(errors: Iterable[ArchwayError]) -> str:
+    """Errors as one text."""
+    return "\n".join(map(str, errors))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from packaging.version import Version
 
 from archway import log
 from archway.distribution import Repository, Stored
-from archway.errors import ListError
+from archway.errors import ListError, told, try_each
 from archway.lists import Member, Wanted, images_of, is_list_of
 from archway.manifests import put, write_list
 from archway.members import age, age_of, check_origin, check_proof, check_whole, read_member
 from archway.references import Reference
 from archway.remote import repository_of
 from archway.settings import Settings
+from archway.targets import Step
 
 
 class Standing(StrEnum):
@@ -48,10 +50,13 @@ class Joinable:
     repository: Repository
     members: tuple[Member, ...]
 
-    def current(self) -> Stored | None:
-        """The list that its tag names now, if that is this one already."""
-        stored = self.repository.get(self.wanted.reference.tag)
-        return stored if stored and is_list_of(stored.manifest, self.members) else None
+    def tagged(self) -> Stored | None:
+        """What its tag names now."""
+        return self.repository.get(self.wanted.reference.tag)
+
+    def is_made(self, stored: Stored | None) -> TypeGuard[Stored]:
+        """Whether that is this very list."""
+        return stored is not None and is_list_of(stored.manifest, self.members)
 
 
 def find_members(settings: Settings, wanted: Wanted, *, foreign: bool = False) -> Joinable:
@@ -60,19 +65,17 @@ def find_members(settings: Settings, wanted: Wanted, *, foreign: bool = False) -
     :raises ListError: a member is missing, for another platform, stale, foreign or not what it should be; all are told
     """
     repository = repository_of(settings, wanted.reference)
-    members, wrong = [], []
-    for step in wanted.steps:
-        try:
-            member = read_member(repository, step.reference, step.target.platform)
-            check_origin(step.reference, member, wanted, foreign=foreign)
-            check_whole(repository, member)
-            check_proof(settings, repository, member, wanted.image)
-        except ListError as refused:
-            wrong.append(str(refused))
-        else:
-            members.append(member)
-    if wrong:
-        raise ListError(f"{wanted.reference} cannot be made", why="\n".join(wrong), hint="nothing was written")
+
+    def find(step: Step) -> Member:
+        member = read_member(repository, step.reference, step.target.platform)
+        check_origin(step.reference, member, wanted, foreign=foreign)
+        check_whole(repository, member)
+        check_proof(settings, repository, member, wanted.image)
+        return member
+
+    members, refused = try_each(wanted.steps, find)
+    if refused:
+        raise ListError(f"{wanted.reference} cannot be made", why=told(refused), hint="nothing was written")
     return Joinable(wanted=wanted, repository=repository, members=tuple(members))
 
 
@@ -84,14 +87,9 @@ def join_all(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = Fal
     :raises ListError: one cannot be made; all that are wrong are told, and nothing was written
     :raises RegistryError: one could not be written; those before it were, and running it again goes on
     """
-    found, wrong = [], []
-    for wanted in lists:
-        try:
-            found.append(find_members(settings, wanted, foreign=foreign))
-        except ListError as refused:
-            wrong.append(str(refused))
-    if wrong:
-        raise ListError(f"{len(wrong)} of {len(lists)} lists cannot be made", why="\n".join(wrong))
+    found, refused = try_each(lists, lambda wanted: find_members(settings, wanted, foreign=foreign))
+    if refused:
+        raise ListError(f"{len(refused)} of {len(lists)} lists cannot be made", why=told(refused))
     for one in found:
         one.repository.check_push()
     return join(settings, found, back=back)
@@ -116,10 +114,10 @@ def write(settings: Settings, one: Joinable) -> tuple[Stored, Tagged]:
     :raises RegistryError: it could not be written
     """
     reference = one.wanted.reference
-    if current := one.current():
+    if one.is_made(current := one.tagged()):
         log.done(f"{reference}: already so")
         return current, Tagged(reference=reference, standing=Standing.ALREADY, digest=current.digest)
-    _tell_lost(one)
+    _tell_lost(one, current)
     with log.step(f"{reference}: writing"):
         insecure = one.repository.registry.is_plain_http
         stored = write_list(settings.state, one.repository, reference, one.members, insecure=insecure)
@@ -127,9 +125,8 @@ def write(settings: Settings, one: Joinable) -> tuple[Stored, Tagged]:
     return stored, Tagged(reference=reference, standing=Standing.WRITTEN, digest=stored.digest)
 
 
-def _tell_lost(one: Joinable) -> None:
-    """Platforms that a public list has now, and will not have."""
-    before = one.repository.get(one.wanted.reference.tag)
+def _tell_lost(one: Joinable, before: Stored | None) -> None:
+    """Platforms that a public list had before, and will not have."""
     named = {str(entry.platform) for entry in images_of(before.manifest)} if before and before.is_list else set()
     if lost := sorted(named - {str(member.descriptor.platform) for member in one.members}):
         log.warn(f"{one.wanted.reference} held {', '.join(lost)}, which the metadata does not want any more")
@@ -189,28 +186,34 @@ def rehearse(settings: Settings, lists: Sequence[Wanted], *, foreign: bool = Fal
             tags = (wanted.reference, *wanted.floating)
             found += [Tagged(reference=tag, standing=Standing.MISSING, why=str(refused)) for tag in tags]
             continue
-        current = one.current()
-        digest = current.digest if current else ""
+        digest = current.digest if one.is_made(current := one.tagged()) else ""
         ours = None if back else age_of(wanted.release.version, settings.release)
-        found += rehearse_tags(one.repository, [wanted.reference], digest)
-        found += rehearse_tags(one.repository, wanted.floating, digest, ours=ours)
+        found += rehearse_list(one.repository, wanted.reference, wanted.floating, digest, ours=ours)
     return found
 
 
-def rehearse_tags(
-    repository: Repository, tags: Sequence[Reference], digest: str, *, ours: tuple[Version, Version] | None = None
-) -> list[Tagged]:
-    """How tags stand, compared with the list that they should name; an empty digest is a list that is not there.
+def rehearse_list(
+    repository: Repository, of: Reference, floating: Sequence[Reference], digest: str, *,
+    ours: tuple[Version, Version] | None,
+) -> list[Tagged]:  # fmt: skip
+    """How a list's own tag and its floating ones stand, compared with the list that they should name.
 
-    :param ours: the list's age, for tags that do not move to something older
+    :param digest: empty for a list that is not there yet
+    :param ours: the list's age; floating tags do not move to something older
     """
-    found = []
-    for tag in tags:
-        current = repository.digest(tag.tag)
-        if digest and current == digest:
-            found.append(Tagged(reference=tag, standing=Standing.ALREADY, digest=digest))
-        elif current and _is_newer(repository, tag, ours):
-            found.append(Tagged(reference=tag, standing=Standing.KEPT, digest=current))
-        else:
-            found.append(Tagged(reference=tag, standing=Standing.TO_WRITE, digest=digest))
-    return found
+    return [
+        rehearse_tag(repository, of, digest),
+        *(rehearse_tag(repository, tag, digest, ours=ours) for tag in floating),
+    ]
+
+
+def rehearse_tag(
+    repository: Repository, tag: Reference, digest: str, *, ours: tuple[Version, Version] | None = None
+) -> Tagged:
+    """How one tag stands (:func:`rehearse_list`)."""
+    current = repository.digest(tag.tag)
+    if digest and current == digest:
+        return Tagged(reference=tag, standing=Standing.ALREADY, digest=digest)
+    if current and ours and _is_newer(repository, tag, ours):
+        return Tagged(reference=tag, standing=Standing.KEPT, digest=current)
+    return Tagged(reference=tag, standing=Standing.TO_WRITE, digest=digest)

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 from archway import log
 from archway.contexts import Names
-from archway.distribution import Manifest, Stored
+from archway.distribution import Stored
 from archway.distribution.layout import open_layout
 from archway.engine import Engine
-from archway.errors import ListError, MachineError
+from archway.errors import ListError, MachineError, told, try_each
 from archway.joining import Standing, Tagged
 from archway.labels import INPUT_DIGEST
-from archway.lists import Wanted
+from archway.lists import Wanted, pairs
 from archway.platforms import Platform
-from archway.proof import allowed, prove
-from archway.records import Proofs
+from archway.proof import prove_once
 from archway.references import Reference
 from archway.scratch import scratch
 from archway.settings import Settings
@@ -48,17 +47,13 @@ def find_members(engine: Engine, settings: Settings, wanted: Wanted) -> Found:
 
     :raises ListError: one is missing, stale, for another platform, or not what it should be; all are told
     """
-    members: dict[Platform, str] = {}
-    wrong: list[str] = []
-    for step in wanted.steps:
-        try:
-            members[step.target.platform] = _member(engine, settings, wanted, step)
-        except ListError as refused:
-            wrong.append(str(refused))
-    if wrong:
+    found, refused = try_each(
+        wanted.steps, lambda step: (step.target.platform, _member(engine, settings, wanted, step))
+    )
+    if refused:
         build = f"inv build --image {wanted.image.name}={wanted.release.version} --arch all{settings.given}"
-        raise ListError(f"{wanted.reference} cannot be made", why="\n".join(wrong), hint=f"run: {build}")
-    return Found(wanted=wanted, members=members)
+        raise ListError(f"{wanted.reference} cannot be made", why=told(refused), hint=f"run: {build}")
+    return Found(wanted=wanted, members=dict(found))
 
 
 def _member(engine: Engine, settings: Settings, wanted: Wanted, step: Step) -> str:
@@ -72,10 +67,9 @@ def _member(engine: Engine, settings: Settings, wanted: Wanted, step: Step) -> s
     if image.labels.get(INPUT_DIGEST) not in wanted.inputs[platform]:
         raise ListError(f"{name} is stale: it was built from other files than this checkout has")
     digest = image.repo_digest or ""
-    if not Proofs(settings.state).holds(digest, platform, allowed(step.image)):
-        report = prove(engine, settings, step, name, expect=digest)
-        if not report.ok:
-            raise ListError(report.text())
+    report = prove_once(engine, settings, step, digest)
+    if report and not report.ok:
+        raise ListError(report.text())
     return digest
 
 
@@ -100,12 +94,7 @@ def join_all_local(engine: Engine, settings: Settings, lists: Sequence[Wanted]) 
 
 
 def _find_all(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Found]:
-    found, refused = [], []
-    for wanted in lists:
-        try:
-            found.append(find_members(engine, settings, wanted))
-        except ListError as wrong:
-            refused.append(wrong)
+    found, refused = try_each(lists, lambda wanted: find_members(engine, settings, wanted))
     match refused:
         case []:
             return found
@@ -113,7 +102,7 @@ def _find_all(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> li
             raise only
         case _:
             raise ListError(
-                f"{len(refused)} of {len(lists)} lists cannot be made", why="\n".join(map(str, refused)),
+                f"{len(refused)} of {len(lists)} lists cannot be made", why=told(refused),
                 hint="nothing was changed",
             )  # fmt: skip
 
@@ -161,7 +150,13 @@ def _is_made(engine: Engine, settings: Settings, one: Found, name: str) -> bool:
     """Whether what the engine's store has under a name is the list of exactly these members."""
     stored = _read(engine, settings, name)
     members = sorted((str(platform), digest) for platform, digest in one.members.items())
-    return stored is not None and stored.is_list and sorted(_entries(stored.manifest)) == members
+    # Attestations would make it another list: archway's members have none.
+    return (
+        stored is not None
+        and stored.is_list
+        and pairs(stored.manifest) == members
+        and len(stored.manifest.manifests or ()) == len(members)
+    )
 
 
 def _read(engine: Engine, settings: Settings, name: str) -> Stored | None:
@@ -182,11 +177,6 @@ def _read(engine: Engine, settings: Settings, name: str) -> Stored | None:
             kept.parent.mkdir(exist_ok=True)
             (folder / "kept").replace(kept)
     return read
-
-
-def _entries(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """All that a list names, attestations as well: archway's members have none."""
-    return ((str(entry.platform and entry.platform.known), entry.digest) for entry in manifest.manifests or ())
 
 
 def rehearse_all_local(engine: Engine, settings: Settings, lists: Sequence[Wanted]) -> list[Tagged]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from archway import log, tags
 from archway.distribution import Repository, Stored
-from archway.errors import ListError, UsageError
-from archway.joining import Standing, Tagged, move_tags, rehearse_tags
+from archway.errors import ListError, UsageError, told, try_each
+from archway.joining import Standing, Tagged, move_tags, rehearse_list
 from archway.lists import images_of, platform_faults
 from archway.manifests import put
 from archway.members import age_of, check_member, check_proof, check_whole
@@ -62,15 +62,10 @@ def find_all(source: Settings, target: Settings, requests: Sequence[Request], *,
 
     :raises ListError: one cannot be; all that are wrong are told
     """
-    found, wrong = [], []
-    for request in requests:
-        try:
-            found.append(find(source, target, request, foreign=foreign))
-        except ListError as refused:
-            wrong.append(str(refused))
-    if wrong:
+    found, refused = try_each(requests, lambda request: find(source, target, request, foreign=foreign))
+    if refused:
         raise ListError(
-            f"{len(wrong)} of {len(requests)} cannot be promoted", why="\n".join(wrong), hint="nothing was written"
+            f"{len(refused)} of {len(requests)} cannot be promoted", why=told(refused), hint="nothing was written"
         )
     return found
 
@@ -126,19 +121,18 @@ def rehearse(
     source: Settings, target: Settings, requests: Sequence[Request], *, foreign: bool = False, back: bool = False
 ) -> list[Tagged]:
     """What promoting would do; nothing is written."""
-    told = []
+    found: list[Tagged] = []
     for request in requests:
         try:
             one = find(source, target, request, foreign=foreign)
         except ListError as refused:
             goal = tags.list_of(request.image, request.release, target)
-            told.append(Tagged(reference=goal, standing=Standing.MISSING, why=str(refused)))
+            found.append(Tagged(reference=goal, standing=Standing.MISSING, why=str(refused)))
         else:
             repository, digest = repository_of(target, one.target), one.stored.digest
             ours = None if back else age_of(request.release.version, source.release)
-            told += rehearse_tags(repository, [one.target], digest)
-            told += rehearse_tags(repository, one.floating, digest, ours=ours)
-    return told
+            found += rehearse_list(repository, one.target, one.floating, digest, ours=ours)
+    return found
 
 
 def _copy(source: Settings, target: Settings, one: Promotion) -> Tagged:
@@ -161,8 +155,7 @@ def _copy_image(origin: Repository, goal: Repository, digest: str) -> None:
     stored = origin.get(digest)
     if stored is None or stored.is_list:
         raise ListError(f"{origin}@{digest} is not there any more, or no image", hint="run it again")
-    manifest = stored.manifest
-    for blob in (*([manifest.config] if manifest.config else ()), *manifest.layers):
+    for blob in stored.manifest.blobs:
         goal.copy_blob(origin, blob)
     if goal.digest(digest) != digest:
         goal.put(digest, stored)

@@ -42,6 +42,14 @@ def prove(engine: Engine, settings: Settings, step: Step, name: str, *, expect: 
     return report
 
 
+def prove_once(engine: Engine, settings: Settings, step: Step, digest: str) -> Report | None:
+    """Prove the image of a step, of the digest that the engine gave (if any); None if that was proven before."""
+    if digest and Proofs(settings.state).holds(digest, step.target.platform, allowed(step.image)):
+        return None
+    with log.step(f"{step.target}: verifying"):
+        return prove(engine, settings, step, str(step.reference), expect=digest)
+
+
 def prove_stored(
     settings: Settings, repository: Repository, stored: Stored, platform: Platform, allow: Sequence[Allowed]
 ) -> Report:

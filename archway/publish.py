@@ -6,32 +6,27 @@ the registry has.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from archway import log
 from archway.build import Building
-from archway.distribution import Repository, Stored
+from archway.distribution import Repository, Stored, transport
 from archway.distribution.trouble import printable
 from archway.docker import last_lines
 from archway.engine import Engine, PushFailedError
 from archway.errors import ArchwayError, ListError, RegistryError, VerifyError
-from archway.joining import Joinable, Standing, Tagged, move_tag, rehearse_tags, write
+from archway.joining import Joinable, Standing, Tagged, move_tag, rehearse_list, rehearse_tag, write
 from archway.lists import Wanted, pairs
 from archway.machine.guard import require_emulation
-from archway.manifests import LAG
+from archway.manifests import LAG, PAUSES
 from archway.members import age_of, check_origin, check_proof, check_whole, read_member
-from archway.proof import allowed, prove
-from archway.records import Proofs
+from archway.proof import prove_once
 from archway.references import Reference
 from archway.remote import repository_of
 from archway.settings import Settings
 from archway.smoke import smoke_test
 from archway.targets import Step
-
-PAUSES = (1.0, 4.0)
-"""Seconds to wait before a push is tried again."""
 
 
 @dataclass(kw_only=True)
@@ -49,7 +44,7 @@ class Publishing:
     test: bool = False
     keep_going: bool = False
     back: bool = False
-    failures: dict[str, ArchwayError] = field(default_factory=dict)
+    failures: list[Wanted] = field(default_factory=list)
     digests: dict[Reference, str] = field(default_factory=dict)
     ready: dict[Reference, Joinable] = field(default_factory=dict)
     written: dict[Reference, Stored] = field(default_factory=dict)
@@ -81,7 +76,7 @@ class Publishing:
                 if not self.keep_going:
                     raise
                 log.error(str(failed))
-                self.failures[str(wanted)] = failed
+                self.failures.append(wanted)
                 self.done.append(Tagged(reference=wanted.reference, standing=Standing.FAILED, why=str(failed)))
             else:
                 good.append(wanted)
@@ -99,11 +94,8 @@ class Publishing:
         """Prove an image unless that was done before, and keep its digest: only that can get into the list."""
         image = self.engine.image(str(step.reference))
         digest = self.digests[step.reference] = (image and image.repo_digest) or ""
-        if digest and Proofs(self.settings.state).holds(digest, step.target.platform, allowed(step.image)):
-            return
-        with log.step(f"{step.target}: verifying"):
-            report = prove(self.engine, self.settings, step, str(step.reference), expect=digest)
-        if not report.ok:
+        report = prove_once(self.engine, self.settings, step, digest)
+        if report and not report.ok:
             raise VerifyError(f"{step.target} is not what it should be", why=report.text())
 
     def _test(self, wanted: Wanted) -> None:
@@ -183,7 +175,7 @@ def push(engine: Engine, repository: Repository, reference: Reference) -> None:
                     hint="run it again; what was published before is as it was", passing=True,
                 ) from None  # fmt: skip
             log.note(f"{reference}: not pushed ({last_lines(said, 1)}); again in {wait:g} s")
-            time.sleep(wait)
+            transport.pause(wait)
     raise AssertionError("unreachable")
 
 
@@ -195,7 +187,7 @@ def publish_all(run: Publishing, lists: Sequence[Wanted]) -> tuple[list[Tagged],
         return run.done, failed
     if not run.failures:
         return run.done, None
-    names = ", ".join(run.failures)
+    names = ", ".join(map(str, run.failures))
     verdict = ListError(f"{len(run.failures)} of {len(lists)} were not published: {names}", hint="see above for why")
     return run.done, verdict
 
@@ -215,11 +207,10 @@ def rehearse(engine: Engine, settings: Settings, lists: Sequence[Wanted], *, bac
                 found.append(Tagged(reference=step.reference, standing=Standing.MISSING, why=why))
                 continue
             local.append((str(step.target.platform), image.repo_digest or ""))
-            found += rehearse_tags(repository, [step.reference], image.repo_digest or "")
+            found.append(rehearse_tag(repository, step.reference, image.repo_digest or ""))
         current = repository.get(wanted.reference.tag)
         so = current if current and current.is_list and pairs(current.manifest) == sorted(local) else None
         digest = so.digest if so else ""
         ours = None if back else age_of(wanted.release.version, settings.release)
-        found += rehearse_tags(repository, [wanted.reference], digest)
-        found += rehearse_tags(repository, wanted.floating, digest, ours=ours)
+        found += rehearse_list(repository, wanted.reference, wanted.floating, digest, ours=ours)
     return found

@@ -32,11 +32,17 @@ class Selection:
 
     @classmethod
     def of(
-        cls, product: Sequence[str], operator: Sequence[str], image: Sequence[str], *, everything: bool
+        cls,
+        product: Sequence[str],
+        operator: Sequence[str],
+        image: Sequence[str],
+        *,
+        everything: bool,
+        arch: str = "all",
     ) -> Selection:
-        """The images that a task's options name, for all of their platforms."""
+        """The images that a task's options name."""
         return cls(
-            products=tuple(product), operators=tuple(operator), images=tuple(image), everything=everything, arch="all"
+            products=tuple(product), operators=tuple(operator), images=tuple(image), everything=everything, arch=arch
         )
 
     def requests(self, catalog: Catalog, *, native: Callable[[], Platform]) -> tuple[Request, ...]:

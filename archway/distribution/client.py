@@ -180,9 +180,7 @@ class Repository:
 
         :raises RegistryError: it cannot be found out
         """
-        config = stored.manifest.config
-        blobs_of_it = [*([config] if config else ()), *stored.manifest.layers]
-        return [digest for digest in dict.fromkeys(blob.digest for blob in blobs_of_it) if not self.has_blob(digest)]
+        return [blob.digest for blob in stored.manifest.blobs if not self.has_blob(blob.digest)]
 
     def copy_blob(self, source: Repository, descriptor: Descriptor) -> bool:
         """Have what another repository has. False if it was there.

@@ -85,6 +85,12 @@ class Manifest(_Document):
     config: Descriptor | None = None
     layers: list[Descriptor] = []
 
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """What an image consists of beside its manifest: its configuration and its layers, each once."""
+        found = (*([self.config] if self.config else ()), *self.layers)
+        return tuple({blob.digest: blob for blob in found}.values())
+
 
 class _Container(_Document):
     labels: dict[Shown, Shown] | None = Field(default=None, alias="Labels")
@@ -135,5 +141,4 @@ def read(kind: type[Model], data: bytes, where: str) -> Model:
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
         why = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
-        why = printable(why)
-        raise RegistryError("a document is not what it should be", where=where, why=why) from None
+        raise RegistryError("a document is not what it should be", where=where, why=printable(why)) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from archway.distribution.client import Repository
 from archway.distribution.documents import Stored
+from archway.distribution.layout import blob_path
 
 
 def download(repository: Repository, stored: Stored, archive: Path) -> None:
@@ -19,19 +20,13 @@ def download(repository: Repository, stored: Stored, archive: Path) -> None:
 
     :raises RegistryError: something of it cannot be read, or is not what its digest says
     """
-    manifest = stored.manifest
     top = {"mediaType": stored.media_type, "digest": stored.digest, "size": len(stored.data)}
     with tarfile.open(archive, "w") as tar:
         _add(tar, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
         _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": [top]}).encode())
-        _add(tar, _path(stored.digest), stored.data)
-        blobs = [*([manifest.config] if manifest.config else ()), *manifest.layers]
-        for blob in {blob.digest: blob for blob in blobs}.values():
-            tar.addfile(_entry(_path(blob.digest), blob.size), io.BufferedReader(_Pieces(repository.blob(blob))))
-
-
-def _path(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
+        _add(tar, blob_path(stored.digest), stored.data)
+        for blob in stored.manifest.blobs:
+            tar.addfile(_entry(blob_path(blob.digest), blob.size), io.BufferedReader(_Pieces(repository.blob(blob))))
 
 
 def _entry(path: str, size: int) -> tarfile.TarInfo:

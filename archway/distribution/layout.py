@@ -11,6 +11,11 @@ from archway.distribution.documents import DOCUMENT_LIMIT, Config, Manifest, Sto
 from archway.errors import RegistryError
 
 
+def blob_path(digest: str) -> str:
+    """Where a layout has what a digest names."""
+    return f"blobs/{digest.replace(':', '/')}"
+
+
 class Layout:
     """An OCI layout in a tar archive. https://github.com/opencontainers/image-spec/blob/main/image-layout.md"""
 
@@ -28,7 +33,7 @@ class Layout:
     def get(self, digest: str) -> Stored | None:
         """A manifest; None if the archive does not hold it."""
         try:
-            data = self._read(f"blobs/{digest.replace(':', '/')}")
+            data = self._read(blob_path(digest))
         except KeyError:
             return None
         return Stored(data, read(Manifest, data, digest).media_type)
@@ -38,7 +43,7 @@ class Layout:
         config = stored.manifest.config
         if config is None:
             raise RegistryError(f"{stored.digest} is no image")
-        return read(Config, self._read(f"blobs/{config.digest.replace(':', '/')}"), config.digest)
+        return read(Config, self._read(blob_path(config.digest)), config.digest)
 
     def _read(self, path: str) -> bytes:
         file = self._tar.extractfile(path)

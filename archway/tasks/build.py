@@ -51,9 +51,7 @@ def build(
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     # A plan needs no engine: without one, this machine's platform counts, and nothing is known to be built.
     alone = dry_run and not place.engine.answers
-    selection = Selection(
-        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
-    )
+    selection = Selection.of(product, operator, image, everything=all_, arch=arch)
     steps = place.plan(selection, strategy=strategy, build_platform=Platform.native() if alone else None)
     wishes = Wishes(cache=not no_cache, refresh=refresh, same_strategy=bool(strategy), verbose=verbose)
     building = Building(engine=place.engine, settings=place.settings, wishes=wishes)

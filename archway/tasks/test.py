@@ -38,8 +38,6 @@ def smoke(
     from archway.tasks.workplace import Workplace
 
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
-    selection = Selection(
-        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
-    )
+    selection = Selection.of(product, operator, image, everything=all_, arch=arch)
     steps = place.plan(selection)
     print_smoke_results(smoke_tests(place.engine, place.settings, steps, everything=all_), json=json)

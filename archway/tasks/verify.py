@@ -37,8 +37,6 @@ def verify(
     from archway.tasks.workplace import Workplace
 
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
-    selection = Selection(
-        products=tuple(product), operators=tuple(operator), images=tuple(image), everything=all_, arch=arch
-    )
+    selection = Selection.of(product, operator, image, everything=all_, arch=arch)
     steps = place.plan(selection)
     print_reports(prove_all(place.engine, place.settings, steps), json=json)
