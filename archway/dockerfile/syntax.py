@@ -40,12 +40,13 @@ class FirstMistakes(Mistakes):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dockerfile:
-    """A Dockerfile that was read. ``path`` is what messages call it."""
+    """A Dockerfile that was read. ``path`` is what messages call it, ``comments`` have their lines and begin with #."""
 
     path: Path | str
     instructions: tuple[Instruction, ...]
     escape: str
     syntax: str
+    comments: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def read(cls, path: Path, *, shown: str | None = None) -> Dockerfile:
@@ -93,6 +94,7 @@ class _Parser:
         self._last_lines: dict[bool, dict[str, int]] = {}
         self._escape = "\\"
         self._syntax = ""
+        self._comments: list[tuple[int, str]] = []
 
     def parse(self) -> Dockerfile:
         self._directives()
@@ -102,7 +104,13 @@ class _Parser:
         elif all(instruction.keyword != "FROM" for instruction in instructions):
             self._mistake("the Dockerfile has no FROM", None, "say what the image stands on, or FROM scratch")
         self._mistakes.check()
-        return Dockerfile(path=self._path, instructions=instructions, escape=self._escape, syntax=self._syntax)
+        return Dockerfile(
+            path=self._path,
+            instructions=instructions,
+            escape=self._escape,
+            syntax=self._syntax,
+            comments=tuple(self._comments),
+        )
 
     def _mistake(self, what: str, line: int | None, hint: str) -> None:
         self._mistakes.add(what, where=Location(self._path, line), hint=hint)
@@ -159,16 +167,22 @@ class _Parser:
     def _logical_line(self) -> str | None:
         """The next line, joined with the lines that continue it; nothing for a comment or an empty line."""
         line = self._take().lstrip(SPACE)
-        if not line or line.startswith("#"):
+        if not line or self._is_comment(line):
             return None
         text, more = self._continued(line)
         parts = [text]
         while more and self._at < len(self._lines):
             line = self._take()
-            if (bare := line.strip(SPACE)) and not bare.startswith("#"):
+            if (bare := line.strip(SPACE)) and not self._is_comment(bare):
                 text, more = self._continued(line)
                 parts.append(text)
         return "".join(parts).strip(SPACE)
+
+    def _is_comment(self, line: str) -> bool:
+        """Whether the line that was just taken is a comment, which is kept."""
+        if line.startswith("#"):
+            self._comments.append((self._at, line.strip(SPACE)))
+        return line.startswith("#")
 
     def _continued(self, line: str) -> tuple[str, bool]:
         """The line without its end, and whether the next one continues it: one escape does that, two do not."""

@@ -1,41 +1,44 @@
-"""The proof of architecture: every ELF file of an image, and its configuration, compared with the wanted platform."""
+"""What a check has found, what may stay all the same, and the report of both."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from archway.errors import UsageError
 from archway.platforms import Platform
-from archway.verify import elf
-from archway.verify.archive import Archive, Image, open_archive
-from archway.verify.rootfs import File, flatten
-from archway.verify.tar import Limits, printable
+from archway.verify.rules import Subject
 
-CONFIG_PLATFORM = "config-platform"
-ELF_MACHINE = "elf-machine"
-ELF_TRUNCATED = "elf-truncated"
-EMPTY = "empty"
-LINK_LOST = "link-lost"
+_FOREIGN = frozenset(["config-platform", "elf-machine", "elf-truncated", "link-lost", "empty"])
+"""The rules after whose findings an image is not the platform's; after others, it is, and something else is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that is not as the platform has it. ``path`` is empty where the image as a whole is meant."""
+    """One thing that is not as it should be.
+
+    ``rule`` is the id of one in :mod:`archway.verify.rules`. ``path`` is a file of an image, and empty where the image
+    as a whole is meant; ``source`` and ``line`` are a place in the monorepo.
+    """
 
     rule: str
-    path: str
     found: str
     expected: str
-    layer: str
+    path: str = ""
+    layer: str = ""
+    source: str = ""
+    line: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The place, as messages begin with it: a file of the image, or a line of the monorepo."""
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return self.path or place or "image"
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.path or 'image'}: found {self.found}, expected {self.expected}"
+        return f"{self.rule}: {self.where}: found {self.found}, expected {self.expected}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +46,15 @@ class Allowed:
     """Files that may be otherwise, and why. In ``path``, ``*`` and ``?`` stay in one folder, ``**`` does not.
 
     A path is written as findings show it. What has no path, the image's own platform, is never allowed to be wrong.
+    ``rule`` and ``platforms`` narrow it: without them it is for every rule that takes exceptions, and every platform.
+    ``source`` is the image.toml that has it.
     """
 
     path: str
     reason: str
+    rule: str = ""
+    platforms: tuple[Platform, ...] = ()
+    source: str = ""
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,22 +66,35 @@ class Allowed:
     def matches(self, path: str) -> bool:
         return self._pattern.fullmatch(path) is not None
 
+    def concerns(self, platform: Platform) -> bool:
+        """Whether it is meant for a platform."""
+        return not self.platforms or platform in self.platforms
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a check has seen. ``size`` is of all files together. ``used`` has how many findings each exception
-    silenced, ``unused`` those that silenced none and should be deleted. ``digests`` name what was looked at: the
-    manifest of each image, or its configuration in an archive of the older form."""
+    """What a check has seen of one Dockerfile, image or list.
+
+    ``source`` is the file of the monorepo that the subject comes from, if any. ``bundled`` counts programs for other
+    platforms that stand beside one for this platform. ``size`` is of all files together, in bytes. ``used`` has how
+    many findings each exception silenced, ``unused`` those that silenced none here. ``digests`` name what was looked
+    at: the manifest of each image, or its configuration in an archive of the older form; ``layers`` name its layers.
+    """
 
     name: str
-    platform: Platform
-    findings: tuple[Finding, ...]
-    elf_files: int
-    files: int
-    size: int
+    subject: Subject = Subject.IMAGE
+    source: str = ""
+    platform: Platform | None = None
+    findings: tuple[Finding, ...] = ()
+    elf_files: int = 0
+    files: int = 0
+    archives: int = 0
+    bundled: int = 0
+    size: int = 0
     used: tuple[tuple[Allowed, int], ...] = ()
     unused: tuple[Allowed, ...] = ()
     digests: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -85,123 +106,91 @@ class Report:
 
     def as_data(self) -> dict[str, object]:
         """The report for JSON."""
-        used = [{"path": it.path, "reason": it.reason, "findings": count} for it, count in self.used]
         return asdict(self) | {
-            "platform": str(self.platform),
+            "platform": str(self.platform or ""),
             "ok": self.ok,
-            "used": used,
-            "unused": [{"path": it.path, "reason": it.reason} for it in self.unused],
+            "findings": [asdict(finding) for finding in self.findings],
+            "used": [_exception(it) | {"findings": count} for it, count in self.used],
+            "unused": [_exception(it) for it in self.unused],
         }
 
     def _lines(self, most: int) -> Iterator[str]:
-        verdict = (
-            f"is {self.platform}" if self.ok else f"is not {self.platform}: {_count(len(self.findings), 'finding')}"
-        )
-        yield f"{self.name} {verdict} ({self.elf_files} ELF of {_count(self.files, 'file')})"
+        yield self.headline
         for finding in self.findings[:most]:
             yield f"  {finding}"
             if finding.layer:
                 yield f"    in layer {finding.layer}"
         if len(self.findings) > most:
             yield f"  and {len(self.findings) - most} more"
-        for allowed, count in self.used:
-            yield f"  allowed: {allowed.path}: {_count(count, 'finding')} ({allowed.reason})"
-        for allowed in self.unused:
-            yield f"  allowed for nothing, delete it: {allowed.path} ({allowed.reason})"
+        for allowed, number in self.used:
+            yield f"  allowed: {allowed.path}: {count(number, 'finding')} ({allowed.reason})"
+
+    @property
+    def headline(self) -> str:
+        """The verdict, in one line."""
+        wrong = count(len(self.findings), "finding")
+        if self.subject is not Subject.IMAGE:
+            return f"{self.name}: {'no finding' if self.ok else wrong}"
+        foreign = any(finding.rule in _FOREIGN for finding in self.findings)
+        verdict = f"is {'not ' if foreign else ''}{self.platform}{'' if self.ok else f': {wrong}'}"
+        archives = f", {count(self.archives, 'archive')}" if self.archives else ""
+        return f"{self.name} {verdict} ({self.elf_files} ELF of {count(self.files, 'file')}{archives})"
 
 
-def check_archive(
-    source: Path | str | BinaryIO,
-    platform: Platform,
-    *,
-    name: str = "",
-    allow: Sequence[Allowed] = (),
-    limits: Limits | None = None,
-) -> Report:
-    """Prove that an image archive holds an image of the platform, and nothing for another one.
+def report_of(data: dict[str, Any]) -> Report:
+    """Read what :meth:`Report.as_data` gave.
 
-    Of an archive with several images, those are checked that say they are for the platform, in the index or in
-    their configuration; of an archive with one image, that one.
-
-    :param name: what the report calls the image; else the archive's own name
-    :raises VerifyError: the archive cannot be read, or is not what its digests say
+    :raises ValueError: it is something else
     """
-    with open_archive(source, limits=limits) as archive:
-        images = list(archive.images())
-        wanted = [image for image in images if str(platform) in _platforms(image)] if len(images) != 1 else images
-        findings = list(_no_image(archive, images, platform)) if not wanted else []
-        used: Counter[Allowed] = Counter()
-        files = elf_files = size = 0
-        for image in wanted:
-            findings += _check_config(image, platform)
-            before = files
-            for file in flatten(image.layers, archive.budget):
-                files += 1
-                size += file.size
-                elf_files += file.head.startswith(elf.MAGIC)
-                for finding in check_file(file, platform):
-                    if exception := next((one for one in allow if one.matches(finding.path)), None):
-                        used[exception] += 1
-                    else:
-                        findings.append(finding)
-            if files == before:
-                findings.append(Finding(rule=EMPTY, path="", found="no file", expected="files to prove", layer=""))
-        return Report(
-            name=name or printable(archive.where), platform=platform, findings=tuple(findings), elf_files=elf_files,
-            files=files, size=size, used=tuple(used.items()), unused=tuple(it for it in allow if it not in used),
-            digests=tuple(image.digest for image in wanted),
-        )  # fmt: skip
-
-
-def check_file(file: File, platform: Platform) -> Iterator[Finding]:
-    """Compare one file with the platform.
-
-    Object files count as well: a foreign ``.o`` in an image is as wrong as a program, and where it is not (a cross
-    compiler's own), an exception says why. What no CPU runs belongs to every platform (:func:`elf.fits`).
-    """
-    header = elf.read_header(file.head)
-    if file.lost:
-        yield _at(file, LINK_LOST, f"a hard link to {printable(file.lost)}, which cannot be followed", "a file")
-    elif isinstance(header, elf.CutShort):
-        yield _at(file, ELF_TRUNCATED, str(header), elf.expected(platform))
-    elif header and not elf.fits(header, platform):
-        yield _at(file, ELF_MACHINE, str(header), elf.expected(platform))
-
-
-def _at(file: File, rule: str, found: str, expected: str) -> Finding:
-    # Most findings say the same of other paths: a hundred thousand of them share their texts.
-    found, expected, layer = map(sys.intern, (found, expected, printable(file.layer)))
-    return Finding(rule=rule, path=printable(file.path), found=found, expected=expected, layer=layer)
-
-
-def _check_config(image: Image, platform: Platform) -> Iterator[Finding]:
-    for whose, text in (("configuration", image.platform), ("index", image.described)):
-        if text and _same(text) != str(platform):
-            found = f"{printable(text)} in its {whose}"
-            yield Finding(rule=CONFIG_PLATFORM, path="", found=found, expected=str(platform), layer="")
-
-
-def _no_image(archive: Archive, images: Iterable[Image], platform: Platform) -> Iterator[Finding]:
-    there = sorted({image.platform for image in images})
-    found = f"images for {', '.join(there)}" if there else "no image"
-    if archive.absent:
-        found += f"; named by the index, but not in the archive: {', '.join(archive.absent)}"
-    yield Finding(rule=CONFIG_PLATFORM, path="", found=printable(found), expected=str(platform), layer="")
-
-
-def _platforms(image: Image) -> set[str]:
-    return {_same(image.platform), _same(image.described)}
-
-
-def _same(text: str) -> str:
-    """A platform of a document in archway's spelling (``arm64/v8`` is ``arm64``); unchanged where it has none."""
-    if not re.fullmatch(r"linux/[a-z0-9/]+", text):  # Platform.parse takes what people type: capitals, "x64"
-        return text
     try:
-        return str(Platform.parse(text))
-    except UsageError:
-        return text
+        rest = {key: value for key, value in data.items() if key not in ("ok", "findings", "used", "unused")}
+        return Report(
+            **rest
+            | {
+                "subject": Subject(rest["subject"]),
+                "platform": Platform.known(rest["platform"]) if rest["platform"] else None,
+                "findings": tuple(Finding(**finding) for finding in data["findings"]),
+                "used": tuple((_allowed(it), it["findings"]) for it in data["used"]),
+                "unused": tuple(_allowed(it) for it in data["unused"]),
+                "digests": tuple(rest["digests"]),
+                "layers": tuple(rest["layers"]),
+            }
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(str(error)) from error
 
 
-def _count(number: int, noun: str) -> str:
+def _allowed(data: dict[str, Any]) -> Allowed:
+    platforms = tuple(platform for text in data["platforms"] if (platform := Platform.known(text)))
+    return Allowed(
+        path=data["path"], reason=data["reason"], rule=data["rule"], source=data["source"], platforms=platforms
+    )
+
+
+def sift(
+    findings: Iterable[Finding], allow: Sequence[Allowed], exempt: frozenset[str]
+) -> tuple[tuple[Finding, ...], tuple[tuple[Allowed, int], ...]]:
+    """Split findings by the exceptions: those that stay, and how many each exception silenced.
+
+    :param exempt: the rules that take exceptions
+    """
+    stay: list[Finding] = []
+    used: Counter[Allowed] = Counter()
+    for finding in findings:
+        takes = finding.path and finding.rule in exempt
+        fitting = (one for one in allow if one.rule in ("", finding.rule) and one.matches(finding.path))
+        if takes and (exception := next(fitting, None)):
+            used[exception] += 1
+        else:
+            stay.append(finding)
+    return tuple(stay), tuple(used.items())
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _exception(allowed: Allowed) -> dict[str, object]:
+    data = {"path": allowed.path, "reason": allowed.reason, "rule": allowed.rule, "source": allowed.source}
+    return data | {"platforms": [str(platform) for platform in allowed.platforms]}

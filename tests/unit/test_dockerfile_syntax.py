@@ -326,3 +326,10 @@ class TestRead:
         """A path that cannot exist is told like one that does not."""
         with pytest.raises(MetadataError, match="cannot be read"):
             Dockerfile.read(Path("a\0b"))
+
+
+def test_comments() -> None:
+    """Comments are kept with their lines, also those within an instruction; the text of a heredoc has none."""
+    text = "# syntax=x\n  # a\nFROM a\nRUN b # no \\\n\t#c \n && d\nRUN <<E\n# no\nE\n#\n"
+
+    assert parse(text, "x").comments == ((1, "# syntax=x"), (2, "# a"), (5, "#c"), (10, "#"))
