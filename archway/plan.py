@@ -142,6 +142,7 @@ class _Planner:
             },
             base=parents.get(ground) if (ground := _ground(found)) else None,
             rootfs=frozenset(use.platform for use in found.images if use.name == ROOTFS),
+            outside=tuple(use for use in found.images if use.name != ROOTFS and use.name not in self.catalog),
             arguments={**declared, **release.args, **forced},
             context=(context := context_digest(image.folder)),
             input_digest=self._digest(image, release, target.platform, found, parents.values(), declared, context),

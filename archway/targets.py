@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from archway.catalog import Image
-from archway.dockerfile import Line
+from archway.dockerfile import ImageUse, Line
 from archway.metadata import Release
 from archway.platforms import Platform
 from archway.references import Reference
@@ -58,6 +58,8 @@ class Step:
     """The target that its final stage starts from."""
     rootfs: frozenset[Platform]
     """The platforms for which it needs the first root file system."""
+    outside: tuple[ImageUse, ...]
+    """The images that it needs and this monorepo does not make."""
     arguments: Mapping[str, str]
     context: str
     """The identity of the image's folder when this was planned."""
