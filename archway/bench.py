@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from archway import log
+from archway.bench_verify import proof_pairs
 from archway.docker import last_lines
 from archway.engine import Engine
 from archway.errors import ArchwayError, UsageError
+from archway.platforms import Platform
 from archway.process import run
 from archway.settings import find_root
 
@@ -125,6 +127,8 @@ class Targets:
 
     native: str
     foreign: str
+    image: str
+    """The native one's name."""
     repositories: str
     """A pattern of all repositories of the bench."""
 
@@ -144,6 +148,7 @@ class Targets:
         return cls(
             native=_tag(found["native"]),
             foreign=_tag(found["cross"]),
+            image=str(found["native"]["reference"]),
             repositories=f"{str(found['native']['reference']).rpartition('/')[0]}/*",
         )
 
@@ -192,10 +197,15 @@ class Bench:
         log.note("· what costs nothing")
         again = self.inv.timed("build", "--product", self.product, "--arch", targets.native)
         listed = self.inv.timed("--list")
+        self.inv("verify", "--product", self.product)
+        verified = self.inv.timed("verify", "--product", self.product)
+        proofs = proof_pairs(Engine(), targets.image, Platform.parse(targets.native), rounds=REPEATS)
         return [
             *build_figures(self.product, targets, pairs, emulated),
             Figure(name="second build, nothing changed", values=again, limit=2),
             Figure(name="inv --list", values=listed, limit=0.4),
+            ratio("proof ÷ unpacking the layers", proofs, limit=1.5),
+            Figure(name="second inv verify", values=verified, limit=2),
         ]
 
     def build(self, arch: str, *options: str) -> float:

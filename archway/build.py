@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from archway import bootstrap, log
+from archway.catalog import Catalog
 from archway.contexts import Names
 from archway.due import Wishes, due_steps
 from archway.engine import BuildFailedError, BuildOrder, Engine
@@ -20,6 +21,7 @@ from archway.platforms import Platform
 from archway.proof import prove
 from archway.settings import Settings
 from archway.targets import ROOTFS, Step, Strategy, Target
+from archway.verification import refuse_before
 from archway.verify import Report
 
 
@@ -57,13 +59,15 @@ class Building:
 
         :raises MachineError: steps of a foreign platform cannot be run here
         :raises BuildError: a Dockerfile's step failed (by cause: see :mod:`archway.errors`)
-        :raises VerifyError: an image is not what it should be; it was not given its name
+        :raises VerifyError: a Dockerfile would give a wrong image (nothing was built), or an image is not what it
+            should be (it was not given its name)
         """
         self.names.sweep()
         self.steps = {step.target: step for step in steps}
         due = {step.target: step for step in self.due(steps)}
         # Said before anything is built, not by the step that fails after a long way.
         require_emulation([step.target.platform for step in due.values() if step.strategy is Strategy.EMULATED])
+        refuse_before(self.engine, Catalog(self.settings), list(due.values()))
         outcomes = []
         for step in steps:
             if step.target in due:

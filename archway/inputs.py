@@ -8,14 +8,15 @@ from pathlib import Path
 
 from archway.platforms import Platform
 
+_WORDS = ("uname", "debian", "rust", "maven", "node", "qemu")
+GIVEN = frozenset(f"{prefix}_{word.upper()}" for prefix in ("TARGET", "BUILD") for word in _WORDS)
+"""The build arguments that archway gives beside BuildKit's own."""
+
 
 def platform_words(prefix: str, platform: Platform) -> dict[str, str]:
     """The words of other communities for a platform, as build arguments (``TARGET_DEBIAN``, ``BUILD_RUST`` …)."""
     names = platform.names
-    return {
-        f"{prefix}_{word.upper()}": getattr(names, word)
-        for word in ("uname", "debian", "rust", "maven", "node", "qemu")
-    }
+    return {f"{prefix}_{word.upper()}": getattr(names, word) for word in _WORDS}
 
 
 def context_digest(folder: Path) -> str:

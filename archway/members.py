@@ -11,7 +11,6 @@ from archway.labels import INPUT_DIGEST, OCI, RELEASE, REVISION
 from archway.lists import Member, Wanted, attestations_of, images_of
 from archway.platforms import Platform
 from archway.proof import allowed, prove_stored
-from archway.records import Proofs
 from archway.references import Reference
 from archway.settings import Settings
 
@@ -158,12 +157,10 @@ def check_proof(settings: Settings, repository: Repository, member: Member, of: 
 
     :raises ListError: it holds something that is not of its platform
     """
-    allow = allowed(of)
-    if Proofs(settings.state).holds(member.digest, member.platform, allow):
-        return
     image = repository.get(member.digest)
     if image is None:
         raise ListError(f"{repository}@{member.digest} is not there any more", hint="run it again")
-    report = prove_stored(settings, repository, image, member.platform, allow)
+    source = of.shown(of.dockerfile_path)
+    report = prove_stored(settings, repository, image, member.platform, allowed(settings, of), source=source)
     if not report.ok:
         raise ListError(f"{repository}@{member.digest} is not what it should be", why=report.text())

@@ -6,16 +6,28 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from archway.errors import Location, MetadataError, Mistakes, UsageError, did_you_mean
 from archway.platforms import Platform
 from archway.references import tag
+from archway.verify.rules import EXEMPT, RULES
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$")]
+Port = Annotated[int, Field(ge=1, le=65_535)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _GIVEN = re.compile(
     r"(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT|_(UNAME|DEBIAN|RUST|MAVEN|NODE|QEMU))$|BUILDKIT_|SOURCE_DATE_EPOCH$"
@@ -44,26 +56,61 @@ class Release(_Table):
         return value
 
 
-class Smoke(_Table):
-    """``[smoke]``: the command that proves, run in the image, that it does its work."""
+class Http(_Table):
+    """``[smoke.http]``: a page that the container must serve."""
 
-    command: list[str] = Field(min_length=1)
+    path: str = "/"
+    port: Port | None = None
+    status: int = Field(default=200, ge=100, le=599)
+    expect: str = ""
+
+    @field_validator("path")
+    @classmethod
+    def _sendable(cls, value: str) -> str:
+        if not re.fullmatch("/[!-~]*", value):
+            raise ValueError("begins with / and holds neither spaces nor umlauts, such as /health")
+        return value
+
+
+class Smoke(_Table):
+    """``[smoke]``: what proves that the image does its work: a command that is run in it, and checks from outside."""
+
+    command: list[str] = Field(default=[], min_length=1)
     expect: str = ""
     ready: str = ""
     timeout: int = Field(default=120, ge=1, le=86_400)
+    port: Port | None = None
+    http: Http | None = None
 
+    @field_validator("http")
+    @classmethod
+    def _has_port(cls, value: Http | None, info: ValidationInfo) -> Http | None:
+        # A wrong smoke.port is not in the data, and is told by itself.
+        if value and value.port is None and info.data.get("port", 0) is None:
+            raise ValueError("neither smoke.http.port nor smoke.port says which port is asked")
+        return value
 
-class Exempt(_Table):
-    """One ``[[verify.allow]]``: a finding that is known, and why it may stay."""
+    @model_validator(mode="after")
+    def _proves_something(self) -> Self:
+        if not (self.command or self.served):
+            raise ValueError("nothing is tested: say command, port or [smoke.http]")
+        return self
 
-    path: Text
-    reason: Text
+    @property
+    def served(self) -> bool:
+        """It is asked from outside, and ended when it has answered."""
+        return self.port is not None or self.http is not None
 
+    @property
+    def http_port(self) -> int:
+        """The port that is asked for a page."""
+        return (self.http and self.http.port) or self.port or 0
 
-class Verify(_Table):
-    """``[verify]``: what the proof of the image's contents may pass over."""
-
-    allow: list[Exempt] = []
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The container's ports that are asked."""
+        found = (self.port, self.http_port if self.http else None)
+        return tuple(dict.fromkeys(port for port in found if port))
 
 
 def _platform(value: object) -> Platform:
@@ -73,6 +120,29 @@ def _platform(value: object) -> Platform:
         except UsageError as unknown:
             raise ValueError(f"{unknown.what} ({unknown.hint})") from None
     raise ValueError("a platform is a string such as 'linux/arm64'")
+
+
+class Exempt(_Table):
+    """One ``[[verify.allow]]``: a finding that is known, and why it may stay."""
+
+    path: Text
+    reason: Text
+    rule: str = ""
+    platforms: list[Annotated[Platform, BeforeValidator(_platform)]] | None = Field(default=None, min_length=1)
+
+    @field_validator("rule")
+    @classmethod
+    def _takes_exceptions(cls, value: str) -> str:
+        if value and value not in EXEMPT:
+            known = "cannot be allowed" if value in RULES else "is no rule"
+            raise ValueError(f"{value} {known} ({did_you_mean(value, EXEMPT)})")
+        return value
+
+
+class Verify(_Table):
+    """``[verify]``: what the proof of the image's contents may pass over."""
+
+    allow: list[Exempt] = []
 
 
 class Metadata(_Table):
@@ -143,7 +213,14 @@ def _message(kind: str, message: str, loc: tuple[int | str, ...]) -> str:
             return f"{key}: {message.removeprefix('Value error, ')}"
 
 
-_TABLES: dict[str, type[_Table]] = {"": Metadata, "release": Release, "smoke": Smoke, "verify": Verify, "allow": Exempt}
+_TABLES: dict[str, type[_Table]] = {
+    "": Metadata,
+    "release": Release,
+    "smoke": Smoke,
+    "http": Http,
+    "verify": Verify,
+    "allow": Exempt,
+}
 
 
 def _hint(kind: str, loc: tuple[int | str, ...]) -> str:

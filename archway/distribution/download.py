@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from archway.distribution.client import Repository
@@ -13,11 +13,14 @@ from archway.distribution.documents import Stored
 from archway.distribution.layout import blob_path
 
 
-def download(repository: Repository, stored: Stored, archive: Path) -> None:
+def download(
+    repository: Repository, stored: Stored, archive: Path, *, without: Callable[[str], bool] = lambda _: False
+) -> None:
     """Write an image's manifest, configuration and layers as an OCI layout in a tar archive.
 
     https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 
+    :param without: whether a layer of that digest is left out, because it is known already
     :raises RegistryError: something of it cannot be read, or is not what its digest says
     """
     top = {"mediaType": stored.media_type, "digest": stored.digest, "size": len(stored.data)}
@@ -25,7 +28,10 @@ def download(repository: Repository, stored: Stored, archive: Path) -> None:
         _add(tar, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
         _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": [top]}).encode())
         _add(tar, blob_path(stored.digest), stored.data)
+        layers = {layer.digest for layer in stored.manifest.layers or ()}
         for blob in stored.manifest.blobs:
+            if blob.digest in layers and without(blob.digest):
+                continue
             tar.addfile(_entry(blob_path(blob.digest), blob.size), io.BufferedReader(_Pieces(repository.blob(blob))))
 
 

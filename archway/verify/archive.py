@@ -48,6 +48,11 @@ class Layer:
     diff_id: str = ""
     archive: Archive = field(repr=False, compare=False)
 
+    @property
+    def identity(self) -> str:
+        """What names its bytes: its digest, or the one of what is in it."""
+        return self.digest or self.diff_id
+
     def open(self) -> Stream:
         """The layer as a tar archive. A wrong digest is only known at its end, which therefore must be read."""
         where = f"{self.archive.where}: {printable(self.name)}"
@@ -67,6 +72,7 @@ class Image:
     platform: str
     described: str = ""
     labels: Mapping[str, str]
+    env: Sequence[str] = ()
     layers: Sequence[Layer]
 
 
@@ -78,17 +84,20 @@ def open_archive(source: Path | str | BinaryIO, *, limits: Limits | None = None)
     """
     with ExitStack() as stack:
         where = str(source if isinstance(source, Path | str) else getattr(source, "name", "archive"))
+        path = Path(source) if isinstance(source, Path | str) else None
         if isinstance(source, Path | str):
             with _readable(where):
                 source = stack.enter_context(Path(source).open("rb"))
-        yield Archive(source, where=where, limits=limits or Limits())
+        yield Archive(source, where=where, limits=limits or Limits(), path=path)
 
 
 class Archive:
     """An image archive, opened with :func:`open_archive`."""
 
-    def __init__(self, file: BinaryIO, *, where: str, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, *, where: str, limits: Limits, path: Path | None = None) -> None:
         self.where = where
+        self.path = path
+        self.limits = limits
         self.budget = Budget(limits, where=where)
         self.absent: list[str] = []
         """What an index names and the archive lacks: a store holds only the platforms that were pulled or built."""
@@ -110,6 +119,11 @@ class Archive:
                 "this is no image archive", where=self.where, why="it holds neither index.json nor manifest.json",
                 hint="write one with: docker image save -o FILE IMAGE",
             )  # fmt: skip
+
+    def size(self, path: str) -> int:
+        """The size of one file of the archive, in bytes; 0 where it has none."""
+        place: tuple[int, int] | str | None = self._places.get(path)
+        return place[1] if isinstance(place, tuple) else 0
 
     def pieces(self, path: str) -> Iterator[bytes]:
         """The bytes of one file of the archive."""
@@ -189,7 +203,7 @@ class Archive:
         )
         return Image(
             name=name, digest=digest, platform=config.platform, described=described, labels=config.labels,
-            layers=layers,
+            env=config.env, layers=layers,
         )  # fmt: skip
 
     def _docker_images(self) -> Iterator[Image]:
@@ -204,7 +218,9 @@ class Archive:
                 Layer(name=name, path=normal_path(name, self.where), diff_id=diff_id, archive=self)
                 for name, diff_id in zip(entry.layers or (), self._diff_ids(config, entry.layers), strict=True)
             )
-            yield Image(name=tag, digest=digest, platform=config.platform, labels=config.labels, layers=layers)
+            yield Image(
+                name=tag, digest=digest, platform=config.platform, labels=config.labels, env=config.env, layers=layers
+            )
 
     def _diff_ids(self, config: Config, layers: Sequence[object] | None) -> Sequence[str]:
         found, named = len(layers or ()), config.rootfs.diff_ids or ()

@@ -50,6 +50,7 @@ class _RootFs(_Document):
 
 class _Settings(_Document):
     labels: dict[str, str] | None = Field(default=None, alias="Labels")
+    env: list[str] | None = Field(default=None, alias="Env")
 
 
 class Config(Platform):
@@ -65,6 +66,10 @@ class Config(Platform):
     @property
     def labels(self) -> dict[str, str]:
         return (self.config and self.config.labels) or {}
+
+    @property
+    def env(self) -> list[str]:
+        return (self.config and self.config.env) or []
 
 
 class DockerImage(_Document):

@@ -15,6 +15,7 @@ import pytest
 
 from archway.errors import VerifyError
 from archway.verify import Budget, File, Image, Limits, flatten, open_archive
+from archway.verify.scan import scan as scan_layer
 from archway.verify.tar import Stream
 
 END = bytes(1024)
@@ -113,7 +114,8 @@ def files(*layers: bytes, limits: Limits | None = None) -> list[File]:
     """The files of a root file system of these layers, the lowest first."""
     budget = Budget(limits or Limits(), where="test")
     made = [FakeLayer(name=f"layer {number}", data=data, budget=budget) for number, data in enumerate(layers)]
-    return sorted(flatten(made, budget), key=lambda file: file.path)
+    found = flatten([scan_layer(layer, budget) for layer in made], budget)
+    return sorted((file for file in found if not file.target), key=lambda file: file.path)
 
 
 def paths(*layers: bytes) -> list[str]:
@@ -136,10 +138,12 @@ class Made:
     described: str = ""
     pack: Callable[[bytes], bytes] = gzip.compress
     tag: str = "docker.io/library/x:1"
+    env: Sequence[str] = ()
 
     def config(self) -> bytes:
         diff_ids = [sha256(layer) for layer in self.layers]
-        return to_json({**as_platform(self.platform), "config": {"Labels": {"a": "b"}},
+        said = {"Labels": {"a": "b"}} | ({"Env": list(self.env)} if self.env else {})
+        return to_json({**as_platform(self.platform), "config": said,
                         "rootfs": {"type": "layers", "diff_ids": diff_ids}})  # fmt: skip
 
     def blobs(self) -> Iterator[bytes]:
@@ -227,7 +231,8 @@ def images(data: bytes, limits: Limits | None = None) -> list[Image]:
 def scan(data: bytes, limits: Limits | None = None) -> list[str]:
     """The paths of all files of all images."""
     with open_archive(io.BytesIO(data), limits=limits) as archive:
-        return sorted(file.path for image in archive.images() for file in flatten(image.layers, archive.budget))
+        scans = [[scan_layer(layer, archive.budget) for layer in image.layers] for image in archive.images()]
+        return sorted(file.path for some in scans for file in flatten(some, archive.budget) if not file.target)
 
 
 def refusal(data: bytes, limits: Limits | None = None) -> str:

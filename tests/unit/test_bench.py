@@ -14,7 +14,12 @@ from archway.errors import UsageError
 from archway.platforms import Platform
 from tests.monorepo import Monorepo
 
-TARGETS = Targets(native="amd64", foreign="arm64", repositories="localhost:5000/archway-bench/*")
+TARGETS = Targets(
+    native="amd64",
+    foreign="arm64",
+    image="localhost:5000/archway-bench/app:1-amd64",
+    repositories="localhost:5000/archway-bench/*",
+)
 FOREIGN = "arm64" if Platform.native().tag != "arm64" else "amd64"
 
 

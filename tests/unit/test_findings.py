@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from archway.errors import VerifyError
 from archway.platforms import Platform
 from archway.verify import Allowed, Finding, Report, check_archive
+from archway.verify.findings import report_of
 from tests.unit.archives import (
     AMD64,
     ARM,
@@ -212,13 +213,32 @@ def test_allowed() -> None:
 
 
 def test_allowed_for_nothing() -> None:
-    """An exception that silences nothing is reported, also if it matches a file that is right."""
+    """An exception that silences nothing is told apart, also if it matches a file that is right; the text is silent."""
     allowed = Allowed(path="/bin/sh", reason="once needed")
     report = check(image(RIGHT), ARM64_PLATFORM, allowed)
 
     assert report.ok
     assert report.unused == (allowed,)
-    assert "allowed for nothing, delete it: /bin/sh (once needed)" in report.text()
+    assert report.used == ()
+    assert "allowed" not in report.text()
+
+
+def test_allowed_for_another_platform() -> None:
+    """An exception for other platforms silences nothing, and is none that was not needed."""
+    allowed = Allowed(path="/opt/*", reason="for Windows", platforms=(AMD64_PLATFORM, ARM_PLATFORM))
+    report = check(image(RIGHT, WRONG), ARM64_PLATFORM, allowed)
+
+    assert [finding.path for finding in report.findings] == ["/opt/exporter"]
+    assert (report.used, report.unused) == ((), ())
+
+
+def test_allowed_for_another_rule() -> None:
+    """An exception for one rule silences no other."""
+    other, right = (Allowed(path="/opt/*", reason="why", rule=rule) for rule in ("elf-needed", "elf-machine"))
+    report = check(image(RIGHT, WRONG), ARM64_PLATFORM, other, right)
+
+    assert report.ok
+    assert (report.used, report.unused) == (((right, 1),), (other,))
 
 
 @pytest.mark.parametrize(
@@ -291,16 +311,21 @@ def test_name() -> None:
 
 
 def test_data() -> None:
-    """The report as data is plain JSON: counts, findings and exceptions."""
-    used, unused = Allowed(path="/opt/*", reason="why"), Allowed(path="/x", reason="gone")
+    """The report as data is plain JSON: counts, findings and exceptions; and it can be read back."""
+    used = Allowed(path="/opt/*", reason="why", rule="elf-machine", platforms=(ARM64_PLATFORM,), source="x/image.toml")
+    unused = Allowed(path="/x", reason="gone")
     report = check(image(WRONG, tar(entry("a", elf(AMD64)))), ARM64_PLATFORM, used, unused)
 
     assert json.loads(json.dumps(report.as_data())) == {
         "name": "archive",
+        "subject": "image",
+        "source": "",
         "platform": "linux/arm64",
         "ok": False,
         "files": 2,
         "elf_files": 2,
+        "archives": 0,
+        "bundled": 0,
         "size": 128,
         "findings": [
             {
@@ -309,13 +334,33 @@ def test_data() -> None:
                 "found": "64-bit little-endian x86-64 shared object",
                 "expected": "64-bit little-endian AArch64",
                 "layer": report.findings[0].layer,
+                "source": "",
+                "line": None,
             }
         ],
-        "used": [{"path": "/opt/*", "reason": "why", "findings": 1}],
-        "unused": [{"path": "/x", "reason": "gone"}],
+        "used": [
+            {
+                "path": "/opt/*",
+                "reason": "why",
+                "rule": "elf-machine",
+                "platforms": ["linux/arm64"],
+                "source": "x/image.toml",
+                "findings": 1,
+            }
+        ],
+        "unused": [{"path": "/x", "reason": "gone", "rule": "", "platforms": [], "source": ""}],
         "digests": list(report.digests),
+        "layers": list(report.layers),
     }
-    assert len(report.digests) == 1
+    assert (len(report.digests), len(report.layers)) == (1, 2)
+    assert report_of(json.loads(json.dumps(report.as_data()))) == report
+
+
+@pytest.mark.parametrize("data", ["{}", "[]", "null", "1", '"ok"', '{"ok": true, "findings": [{}]}'])
+def test_data_of_something_else(data: str) -> None:
+    """What is no report's data is refused."""
+    with pytest.raises(ValueError, match=r"."):
+        report_of(json.loads(data))
 
 
 # --------------------------------------------------------------------------------------------------------- fuzzing

@@ -158,10 +158,13 @@ def test_image_of_another_platform(place: Place, platform: Platform | None) -> N
 def test_platforms_in_the_engine(words: tuple[str, str, str | None], platform: Platform | None) -> None:
     """An image of a platform that archway does not know is read like any other."""
     os, architecture, variant = words
-    found = SimpleNamespace(os=os, architecture=architecture, variant=variant, config=None, repo_digests=[])
+    found = SimpleNamespace(
+        os=os, architecture=architecture, variant=variant, config=None, repo_digests=[], id="sha256:1"
+    )
     engine = Engine()
     engine.__dict__["_client"] = SimpleNamespace(image=SimpleNamespace(inspect=lambda _name: found))
     image = engine.image("x")
 
     assert image
     assert image.platform == platform
+    assert image.id == "sha256:1"

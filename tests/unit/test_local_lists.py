@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,12 +24,12 @@ from archway.lists import Wanted
 from archway.local_lists import join_all_local, rehearse_all_local
 from archway.metadata import Smoke
 from archway.platforms import Platform
-from archway.proof import prove
+from archway.proof import own_authorities, prove, prove_once
 from archway.records import Proofs
 from archway.selection import Selection
 from archway.settings import Settings
 from archway.smoke import smoke_test
-from archway.verify import Report
+from archway.verify import Finding, Report
 from archway.wanted import wanted_lists
 from tests.monorepo import Monorepo
 
@@ -104,6 +105,10 @@ class Place:
         return cast("Engine", self.store)
 
     @property
+    def proofs(self) -> Proofs:
+        return Proofs(self.settings.state)
+
+    @property
     def app(self) -> str:
         return str(self.lists[0].reference)
 
@@ -116,10 +121,10 @@ class Place:
             self.proven(image, platform)
 
     def proven(self, image: LocalImage, platform: Platform) -> None:
-        report = Report(
-            name="x", platform=platform, findings=(), elf_files=1, files=1, size=1, digests=(image.repo_digest or "",)
-        )
-        Proofs(self.settings.state).add(report, [])
+        self.kept(Report(name="x", platform=platform, elf_files=1, files=1, size=1, digests=(image.repo_digest or "",)))
+
+    def kept(self, report: Report) -> None:
+        self.proofs.add(report, [], own_authorities(self.settings))
 
     def change(self, name: str, **values: object) -> None:
         self.store.images[name] = replace(self.store.images[name], **values)  # type: ignore[arg-type]
@@ -277,8 +282,8 @@ def test_proof_of_another_image(place: Place, report: Report) -> None:
     with pytest.raises(ListError, match="was changed by another run"):
         prove(place.engine, place.settings, step, str(step.reference), expect=OLDER)
 
-    assert Proofs(place.settings.state).holds(report.digests[0], AMD64, [])
-    assert not Proofs(place.settings.state).holds(OLDER, AMD64, [])
+    assert place.proofs.holds(report.digests[0], AMD64, [], own_authorities(place.settings))
+    assert not place.proofs.holds(OLDER, AMD64, [], own_authorities(place.settings))
 
 
 @pytest.mark.parametrize(
@@ -289,19 +294,42 @@ def test_proof_of_the_expected_image(place: Place, report: Report, expect: str, 
     """What was expected is proven; the older image store cannot tell, as it writes manifests of its own."""
     place.store.holds_lists = holds_lists
     step = place.lists[0].steps[0]
+    proven = prove(place.engine, place.settings, step, str(step.reference), expect=expect)
 
-    assert report is prove(place.engine, place.settings, step, str(step.reference), expect=expect)
+    assert proven == replace(report, source="app/Dockerfile")
 
 
 def test_member_that_changes_while_it_is_proven(place: Place, report: Report) -> None:
     """A member that is not the one that was looked at gets into no list."""
-    for file in (place.settings.state / "proofs").iterdir():
-        file.unlink()
+    shutil.rmtree(place.settings.state / "proofs")
 
     with pytest.raises(ListError, match="was changed by another run"):
         place.join()
     assert report.digests[0] not in {image.repo_digest for image in place.store.images.values()}
     assert {one.standing for one in place.rehearse()} == {Standing.MISSING}
+
+
+@pytest.mark.usefixtures("report")
+def test_proven_once(place: Place) -> None:
+    """What is kept of a member's proof is found, under the name that the member has now."""
+    step = place.lists[0].steps[0]
+    digest = place.store.images[str(step.reference)].repo_digest or ""
+    proven = prove_once(place.engine, place.settings, step, digest)
+
+    assert (proven.name, proven.source, proven.digests) == (str(step.reference), "app/Dockerfile", (digest,))
+
+
+@pytest.mark.usefixtures("report")
+def test_member_with_findings(place: Place) -> None:
+    """A member in which something was found before gets into no list, and is not read again for it."""
+    step = place.lists[0].steps[0]
+    digest = place.store.images[str(step.reference)].repo_digest or ""
+    finding = Finding(rule="elf-machine", path="/opt/a", found="x86-64", expected="AArch64")
+    place.kept(Report(name="x", platform=AMD64, findings=(finding,), digests=(digest,)))
+    with pytest.raises(ListError, match=r"found x86-64, expected AArch64"):
+        place.join()
+
+    assert place.app not in place.store.images
 
 
 @pytest.mark.parametrize("image", [None, f"localhost:5000/archway/app@sha256:{'1' * 64}"])

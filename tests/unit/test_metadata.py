@@ -141,6 +141,23 @@ def test_reason_of_an_exception_is_required(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('rule = "elf-needd"', "elf-needd is no rule (did you mean elf-needed?"),
+        ('rule = "empty"', "empty cannot be allowed"),
+        ('platforms = ["linux/arm46"]', "did you mean"),
+        ("platforms = []", "verify.allow.platforms"),
+    ],
+)
+def test_exceptions_name_what_there_is(tmp_path: Path, line: str, words: str) -> None:
+    """An exception is for a rule that takes exceptions, and for platforms that there are; else its line is told."""
+    text = complaint(tmp_path, dedent(GOOD) + f'[[verify.allow]]\npath = "/x"\nreason = "why"\n{line}\n')
+
+    assert "image.toml:11: " in text
+    assert words in text
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"\xff\xfe", "is not UTF-8"),

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archway.verify import printable
+from archway.verify import Budget, File, Limits, Scan, flatten, printable, read_header
+from archway.verify.content import NOTHING
+from archway.verify.scan import scan
 from tests.unit import archives
 from tests.unit.archives import (
+    AMD64,
+    ARM64,
     END,
+    FakeLayer,
     block,
+    elf,
     emptied,
     entry,
     files,
@@ -25,12 +31,18 @@ from tests.unit.archives import (
     tar,
 )  # fmt: skip
 
+BUDGET = Budget(Limits(), where="test")
+
+
+def scanned(layer: bytes, name: str = "") -> Scan:
+    return scan(FakeLayer(name=name, data=layer, budget=BUDGET), BUDGET)
+
 
 def test_one_layer() -> None:
-    """Regular files are given once, with size, mode, layer and first bytes; nothing else is."""
+    """Regular files are given once, with size, mode, layer and what they are; no folder and no device is."""
     layer = tar(
         folder("usr"),
-        entry("usr/a", b"x" * 100, mode=0o4755),
+        entry("usr/a", elf(ARM64, size=100), mode=0o4755),
         entry("usr/empty"),
         symlink("usr/link", "a"),
         entry("usr/pipe", kind=tarfile.FIFOTYPE),
@@ -38,14 +50,27 @@ def test_one_layer() -> None:
     )
     first, second = files(layer)
 
-    assert (
-        first.path,
-        first.size,
-        first.mode,
-        first.head,
-        first.layer,
-    ) == ("/usr/a", 100, 0o4755, b"x" * 64, "layer 0")
-    assert (second.path, second.size, second.head) == ("/usr/empty", 0, b"")
+    assert (first.path, first.size, first.mode, first.layer) == ("/usr/a", 100, 0o4755, "layer 0")
+    assert first.content.elf == read_header(elf(ARM64))
+    assert (second.path, second.size, second.content) == ("/usr/empty", 0, NOTHING)
+
+
+def test_symbolic_links() -> None:
+    """A symbolic link is given with what it says, and as nothing else; an upper layer replaces it or removes it."""
+    lower, upper = tar(symlink("a", "../x"), symlink("b", "y"), symlink("c", "z")), tar(removed("b"), symlink("c", "w"))
+    found = flatten([scanned(lower, "lower"), scanned(upper, "upper")], BUDGET)
+
+    assert {
+        File(path="/a", layer="lower", target="../x"),
+        File(path="/c", layer="upper", target="w"),
+    } == set(found)  # fmt: skip
+
+
+def test_hard_link_to_symbolic_link() -> None:
+    """A hard link to a symbolic link is that link, in its own place."""
+    found = flatten([scanned(tar(symlink("a", "x"))), scanned(tar(hard_link("b", "a")))], BUDGET)
+
+    assert {file.path: file.target for file in found} == {"/a": "x", "/b": "x"}
 
 
 def test_no_layers() -> None:
@@ -56,9 +81,10 @@ def test_no_layers() -> None:
 
 def test_replaced_file() -> None:
     """A file that an upper layer has again is the upper one."""
-    (file,) = files(tar(entry("a", b"old")), tar(entry("a", b"new")))
+    (file,) = files(tar(entry("a", elf(AMD64))), tar(entry("a", elf(ARM64, size=80))))
 
-    assert (file.head, file.layer) == (b"new", "layer 1")
+    assert (file.size, file.layer) == (80, "layer 1")
+    assert file.content.elf == read_header(elf(ARM64))
 
 
 def test_removed_file() -> None:
@@ -123,9 +149,9 @@ def test_path_through_symlink() -> None:
 
 def test_same_path_twice() -> None:
     """Of one path twice in a layer the later entry counts."""
-    (file,) = files(tar(entry("a", b"1"), entry("./a", b"2")))
+    (file,) = files(tar(entry("a", elf(AMD64)), entry("./a", elf(ARM64, size=80))))
 
-    assert file.head == b"2"
+    assert (file.size, file.content.elf) == (80, read_header(elf(ARM64)))
     assert paths(tar(entry("a"), symlink("a", "b"))) == []
     assert paths(tar(entry("a/b"), symlink("a", "b"))) == []
     assert paths(tar(symlink("a", "b"), entry("a/b"))) == ["/a/b"]
@@ -134,30 +160,33 @@ def test_same_path_twice() -> None:
 
 def test_hard_link() -> None:
     """A hard link is a file of its own path, also when the path it was made from is gone."""
-    layer = tar(entry("a", b"1"), hard_link("b", "a"), hard_link("c", "b"), entry("a", b"2"))
+    amd64, arm64 = elf(AMD64), elf(ARM64, size=80)
+    layer = tar(entry("a", amd64), hard_link("b", "a"), hard_link("c", "b"), entry("a", arm64))
 
-    assert [file.head for file in files(layer)] == [b"2", b"1", b"1"]
+    assert [file.size for file in files(layer)] == [80, 64, 64]
+    assert [file.content.elf for file in files(layer)] == [read_header(it) for it in (arm64, amd64, amd64)]
     assert paths(layer, tar(removed("a"))) == ["/b", "/c"]
 
 
 def test_hard_link_to_lower_layer() -> None:
     """A hard link to a file of a lower layer is that file, through other links and whiteouts above it."""
-    lower, middle = tar(entry("a", b"1")), tar(hard_link("b", "a"))
+    lower, middle = tar(entry("a", elf(ARM64), mode=0o755)), tar(hard_link("b", "a"))
     (file,) = files(lower, middle, tar(hard_link("c", "b")), tar(removed("a"), removed("b")))
 
-    assert (file.path, file.head, file.layer, file.lost) == ("/c", b"1", "layer 0", "")
-    assert [it.head for it in files(lower, tar(hard_link("b", "a"), hard_link("c", "b")))] == [b"1"] * 3
+    assert (file.path, file.size, file.mode, file.layer, file.lost) == ("/c", 64, 0o755, "layer 0", "")
+    assert file.content.elf == read_header(elf(ARM64))
+    assert [it.size for it in files(lower, tar(hard_link("b", "a"), hard_link("c", "b")))] == [64] * 3
 
 
 def test_hard_link_to_link_below() -> None:
     """A hard link to a hard link leads below the layer of that one, also where this layer replaces the file later."""
-    lower = tar(*(entry(f"old{it}", b"1") for it in range(8)))
-    middle = tar(*(made for it in range(8) for made in (hard_link(f"m{it}", f"old{it}"), entry(f"old{it}", b"2"))))
+    lower = tar(*(entry(f"old{it}", b"x") for it in range(8)))
+    middle = tar(*(made for it in range(8) for made in (hard_link(f"m{it}", f"old{it}"), entry(f"old{it}", b"xx"))))
     upper = tar(*(made for it in range(8) for made in (hard_link(f"k{it}", f"m{it}"), hard_link(f"j{it}", f"old{it}"))))
-    found = {file.path: file.head for file in files(lower, middle, upper)}
+    found = {file.path: (file.size, file.layer) for file in files(lower, middle, upper)}
 
-    assert {found[f"/k{it}"] for it in range(8)} == {b"1"}
-    assert {found[f"/j{it}"] for it in range(8)} == {b"2"}
+    assert {found[f"/k{it}"] for it in range(8)} == {(1, "layer 0")}
+    assert {found[f"/j{it}"] for it in range(8)} == {(2, "layer 1")}
 
 
 def test_hard_link_to_symlink() -> None:
@@ -205,28 +234,28 @@ def test_hard_link_through_link(layers: tuple[list[archives.Entry], ...]) -> Non
         ([hard_link("k", "a/b")], [symlink("a", "x")]),
         ([hard_link("k", "a/b")], [removed("a")]),
         ([folder("a"), entry("a/c"), hard_link("k", "a/b")],),
-        ([entry("a/b", b"arm64"), hard_link("k", "a/b"), symlink("a", "x")],),
-        ([removed("a")], [emptied("a"), entry("a/b", b"arm64")], [hard_link("k", "a/b")]),
+        ([entry("a/b", elf(ARM64)), hard_link("k", "a/b"), symlink("a", "x")],),
+        ([removed("a")], [emptied("a"), entry("a/b", elf(ARM64))], [hard_link("k", "a/b")]),
     ],
 )
 def test_hard_link_through_folder(layers: tuple[list[archives.Entry], ...]) -> None:
     """A hard link is followed where its folders are what they were, whatever becomes of them above it."""
-    lower = tar(symlink("a", "x")), tar(folder("a"), entry("a/b", b"arm64"))
+    lower = tar(symlink("a", "x")), tar(folder("a"), entry("a/b", elf(ARM64)))
     found = {file.path: file for file in files(*lower, *(tar(*layer) for layer in layers))}
 
-    assert (found["/k"].head, found["/k"].lost) == (b"arm64", "")
+    assert (found["/k"].content.elf, found["/k"].lost) == (read_header(elf(ARM64)), "")
 
 
 def test_path_through_own_link() -> None:
     """What a layer puts into a link of its own lies elsewhere: nothing above is known to hide it."""
-    astray = tar(symlink("a", "x"), entry("a/b", b"1"), entry("a/b", b"2"), hard_link("a/k", "x/b"), symlink("a", "y"))
-    found = files(tar(entry("x/b", b"0")), astray, tar(removed("a")), tar(entry("x/b", b"3")))
+    astray = tar(symlink("a", "x"), entry("a/b", b"x"), entry("a/b", b"xx"), hard_link("a/k", "x/b"), symlink("a", "y"))
+    found = files(tar(entry("x/b", b"")), astray, tar(removed("a")), tar(entry("x/b", b"xxx")))
 
-    assert [(file.path, file.head) for file in found] == [
-        ("/a/b", b"1"),
-        ("/a/b", b"2"),
-        ("/a/k", b"0"),
-        ("/x/b", b"3"),
+    assert [(file.path, file.size, file.layer) for file in found] == [
+        ("/a/b", 1, "layer 1"),
+        ("/a/b", 2, "layer 1"),
+        ("/a/k", 0, "layer 0"),
+        ("/x/b", 3, "layer 3"),
     ]
 
 
@@ -255,9 +284,9 @@ def test_names_without_text() -> None:
 
 def test_unknown_kinds_are_files() -> None:
     """An entry of a kind that no standard knows counts as a file."""
-    (file,) = files(block(b"a", kind=b"Z", size=4) + padded(b"data") + END)
+    (file,) = files(block(b"a", kind=b"Z", size=64) + padded(elf(ARM64)) + END)
 
-    assert file.head == b"data"
+    assert (file.size, file.content.elf) == (64, read_header(elf(ARM64)))
 
 
 # --------------------------------------------------------------------------------------- model and random layers
@@ -281,7 +310,7 @@ def possible(plan: Plan) -> Plan:
 
 def written(plan: Plan, number: int) -> bytes:
     makers = {
-        "file": lambda path: [entry(path, str(number).encode())],
+        "file": lambda path: [entry(path, elf(ARM64, size=64 + number))],
         "link": lambda path: [symlink(path, "x")],
         "folder": lambda path: [folder(path)],
         "removed": lambda path: [removed(path)],
@@ -319,7 +348,9 @@ def test_as_engines_do(plans: list[Plan]) -> None:
     tree: dict[str, str] = {}
     for number, plan in enumerate(plans):
         apply(tree, plan, number)
-    left = {f"/{path}": content for path, content in tree.items() if content not in ("folder", "link")}
-    found = files(*(written(plan, number) for number, plan in enumerate(plans)))
+    left = {f"/{path}": content for path, content in tree.items() if content != "folder"}
+    scans = [scanned(written(plan, number), str(number)) for number, plan in enumerate(plans)]
+    found = list(flatten(scans, BUDGET))
 
-    assert left == {file.path: file.head.decode() for file in found}
+    assert left == {file.path: "link" if file.target else file.layer for file in found}
+    assert all(file.content.elf and file.size == 64 + int(file.layer) for file in found if not file.target)

@@ -1,0 +1,167 @@
+"""``inv verify``: the Dockerfiles of the images that were asked for, what the images hold, and their lists."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from archway import log
+from archway.bases import external_bases, look_up, refuse
+from archway.catalog import Catalog, Image
+from archway.engine import Engine
+from archway.errors import MachineError
+from archway.inputs import GIVEN
+from archway.lint import lint
+from archway.offers import in_engine
+from archway.platforms import Platform
+from archway.proof import allowed, prove, prove_once, prove_stored
+from archway.records import Layers, Proofs
+from archway.remote import repository_of
+from archway.settings import Settings
+from archway.targets import Step
+from archway.verify import Allowed, Finding, Report
+from archway.verify.findings import sift
+from archway.verify.members import Member, compare
+from archway.verify.rules import EXEMPT, Subject
+
+
+def verify(
+    engine: Engine, settings: Settings, catalog: Catalog, steps: Sequence[Step], *, everything: bool
+) -> Iterator[Report]:
+    """Each Dockerfile, each image, each list whose members are all there, and exceptions that allow nothing.
+
+    An image that the engine does not have is proven as the registry has it.
+
+    :param steps: a plan
+    :param everything: the Dockerfiles of all images are checked, not only those that the plan needs
+    :raises MachineError: images are neither built nor published; all others were proven
+    """
+    images = list(catalog) if everything else list({step.image.name: step.image for step in steps}.values())
+    yield from check_dockerfiles(engine, catalog, images, steps)
+    reports: list[tuple[Step, Report]] = []
+    absent: list[Step] = []
+    for step in steps:
+        if step.requested:
+            if report := _prove(engine, settings, step):
+                reports.append((step, report))
+                yield report
+            else:
+                absent.append(step)
+    lists = list(_compare_lists(engine, settings, reports))
+    yield from lists
+    yield from _unused(settings, reports, lists)
+    if absent:
+        raise MachineError(
+            f"neither built nor published: {', '.join(str(step.target) for step in absent)}",
+            hint="\n".join(
+                f"run: inv build --image {step.target.image}={step.target.version}"
+                f" --arch {step.target.platform.tag}{settings.given}"
+                for step in absent
+            ),
+        )
+
+
+def check_dockerfiles(
+    engine: Engine, catalog: Catalog, images: Iterable[Image], steps: Sequence[Step]
+) -> Iterator[Report]:
+    """A report for each Dockerfile: what it says, and what it takes from elsewhere."""
+    outside: dict[str, list[Finding]] = defaultdict(list)
+    for finding in look_up(catalog.settings, external_bases(steps), local=in_engine(engine, catalog)):
+        outside[finding.source].append(finding)
+    for image in images:
+        source = image.shown(image.dockerfile_path)
+        report = lint(image.dockerfile, source=source, builder=image.metadata.builder, declared=GIVEN)
+        yield replace(report, findings=(*outside.pop(source, ()), *report.findings))
+
+
+def refuse_before(engine: Engine, catalog: Catalog, steps: Sequence[Step]) -> None:
+    """Refuse to build what cannot come out right, before anything is built; warn of what may not.
+
+    :raises VerifyError: a Dockerfile, or an image from elsewhere, is of the wrong platform
+    """
+    images = {step.image.name: step.image for step in steps}.values()
+    reports = check_dockerfiles(engine, catalog, images, steps)
+    # That a RUN needs emulation is no secret (inv build --dry-run), and works.
+    refuse([finding for report in reports for finding in report.findings if finding.rule != "target-run"])
+
+
+def _prove(engine: Engine, settings: Settings, step: Step) -> Report | None:
+    """The proof of an image as the engine has it, else as the registry has it; None where neither does."""
+    if image := engine.image(str(step.reference)):
+        return prove_once(engine, settings, step, image.repo_digest or "")
+    repository = repository_of(settings, step.reference)
+    stored = repository.get(step.reference.tag)
+    if stored is None or stored.is_list:
+        return None
+    source = step.image.shown(step.image.dockerfile_path)
+    with log.step(f"{step.target}: verifying what is published"):
+        return prove_stored(
+            settings, repository, stored, step.target.platform, allowed(settings, step.image), source=source
+        )
+
+
+def _compare_lists(engine: Engine, settings: Settings, reports: Sequence[tuple[Step, Report]]) -> Iterator[Report]:
+    """The members of each release, compared with each other, where more than one was proven."""
+    releases: dict[tuple[str, str], list[tuple[Step, Report]]] = defaultdict(list)
+    for step, report in reports:
+        releases[step.target.image, step.target.version].append((step, report))
+    for (name, version), proven in releases.items():
+        if len(proven) < 2:
+            continue
+        image = proven[0][0].image
+        allow = allowed(settings, image)
+        key = " ".join(digest for _, report in proven for digest in report.digests)
+        if not (listed := Proofs(settings.state).find(key, None, allow)):
+            members = [_member(engine, settings, step, report) for step, report in proven]
+            source = image.shown(image.dockerfile_path)
+            listed = replace(compare_members(f"{name} {version}", members, allow, source=source), digests=(key,))
+            Proofs(settings.state).add(listed, allow)
+        yield listed
+
+
+def compare_members(name: str, members: Sequence[Member], allow: Sequence[Allowed] = (), *, source: str = "") -> Report:
+    """The report of a list."""
+    findings, used = sift(compare(members), allow, EXEMPT)
+    shown = f"{name} ({', '.join(member.platform.tag for member in members)})"
+    return Report(name=shown, subject=Subject.LIST, source=source, findings=findings, used=used)
+
+
+def _member(engine: Engine, settings: Settings, step: Step, report: Report) -> Member:
+    kept = Layers(settings.state)
+    if not all(kept.holds(layer) for layer in report.layers) and engine.image(str(step.reference)):
+        prove(engine, settings, step, str(step.reference))
+    return member(settings, report, step.target.platform)
+
+
+def member(settings: Settings, report: Report, platform: Platform) -> Member:
+    """What a proof has read, as far as it was kept: all, unless a layer has texts that cannot be written."""
+    kept = Layers(settings.state)
+    there = [(layer, scan) for layer in report.layers if (scan := kept.get(layer))]
+    return Member(platform=platform, layers=[layer for layer, _ in there], scans=[scan for _, scan in there])
+
+
+def _unused(settings: Settings, reports: Sequence[tuple[Step, Report]], lists: Sequence[Report]) -> Iterator[Report]:
+    """The exceptions that allowed nothing, where this run has seen all that they could have allowed."""
+    used = {exception for report in (*(report for _, report in reports), *lists) for exception, _ in report.used}
+    seen: dict[str, set[tuple[str, Platform]]] = defaultdict(set)
+    for step, _ in reports:
+        seen[step.image.name].add((step.target.version, step.target.platform))
+    for image in {step.image.name: step.image for step, _ in reports}.values():
+        platforms = image.metadata.platforms or settings.platforms
+        source = image.shown(image.metadata_path)
+        idle = [
+            exception
+            for exception in allowed(settings, image)
+            if exception.source == source and exception not in used
+            and {(release.version, platform) for release in image.releases for platform in platforms
+                 if exception.concerns(platform)} <= seen[image.name]
+        ]  # fmt: skip
+        findings = tuple(
+            Finding(
+                rule="allow-unused", source=source, found=f"nothing at {it.path} ({it.reason})", expected="a finding"
+            )
+            for it in idle
+        )
+        if findings:
+            yield Report(name=source, subject=Subject.METADATA, source=source, findings=findings)

@@ -1,0 +1,73 @@
+"""Compares the members of a list: the same release should hold the same files on every platform."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from archway.platforms import TABLE, Platform
+from archway.verify.findings import Finding
+from archway.verify.rootfs import flatten
+from archway.verify.scan import Scan
+from archway.verify.tar import Budget, Limits, printable
+
+_MOST = 200
+_OTHERS = ("i386", "i686", "x86-64", "x86_32", "armv8", "powerpc64le", "riscv64gc", "aarch_64", "ppcle_64", "s390_64")
+_WORDS = sorted(
+    {
+        word.replace("linux/", "").replace("/", "")
+        for names in TABLE
+        for word in (names.oci, names.uname, names.debian, names.node, names.qemu, names.maven.removeprefix("linux-"))
+    }.union(_OTHERS),
+    key=len,
+    reverse=True,
+)
+_WORD = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, _WORDS))})(?![A-Za-z0-9])")
+
+_LOADER = re.compile(r"/ld-(?:linux|musl)?[-a-z0-9_]*\.so\.\d+$")  # glibc's own name for each architecture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """The scans of one member's layers, the lowest first, and what names the layers' bytes, in the same order."""
+
+    platform: Platform
+    layers: Sequence[str]
+    scans: Sequence[Scan]
+
+
+def compare(members: Sequence[Member], limits: Limits | None = None) -> Iterator[Finding]:
+    """What the members of one list should have in common and have not, and the other way round.
+
+    :raises VerifyError: a member has more files than the limits allow
+    """
+    yield from _shared_layers(members)
+    paths = {member.platform: _paths(member, limits or Limits()) for member in members}
+    for platform, there in paths.items():
+        others = [path for other, path in paths.items() if other != platform]
+        alone = [path for plain, path in there.items() if others and not any(plain in one for one in others)]
+        for path in sorted(alone)[:_MOST]:
+            yield Finding(
+                rule="list-files", path=printable(path), found=f"only for {platform}", expected="in every member"
+            )  # fmt: skip
+        if len(alone) > _MOST:
+            found = f"{len(alone) - _MOST} files more that are only for {platform}"
+            yield Finding(rule="list-files", found=found, expected="the same files in every member")
+
+
+def _shared_layers(members: Sequence[Member]) -> Iterator[Finding]:
+    seen: dict[str, Platform] = {}
+    for member in members:
+        for layer, scan in dict(zip(member.layers, member.scans, strict=True)).items():
+            other = seen.setdefault(layer, member.platform)
+            if other != member.platform and scan.holds_programs:
+                found = f"one layer in the images for {other} and {member.platform}"
+                yield Finding(rule="list-shared-layer", found=found, expected="a layer for each", layer=layer)
+
+
+def _paths(member: Member, limits: Limits) -> Mapping[str, str]:
+    """The regular files of an image, by their path without the words of architectures."""
+    budget = Budget(limits, where=str(member.platform))
+    files = (file.path for file in flatten(member.scans, budget) if not file.target)
+    return {_WORD.sub("*", _LOADER.sub("/ld.so", path)): path for path in files}
