@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -34,6 +34,8 @@ class LocalImage:
     """The digest of its manifest, where the engine knows it (with the containerd image store, or after a push)."""
     repo_digests: tuple[str, ...] = ()
     """The same for each repository: ``REPOSITORY@DIGEST``."""
+    id: str = ""
+    """What stands for this very image, whatever becomes of its names."""
 
     def digest_in(self, repository: str) -> str | None:
         """The digest of its manifest in one repository. Docker leaves out ``docker.io/`` and ``docker.io/library/``."""
@@ -138,6 +140,7 @@ class Engine:
                 labels=(config.labels if config else None) or {},
                 repo_digest=next((digest.partition("@")[2] for digest in found.repo_digests or ()), None),
                 repo_digests=tuple(found.repo_digests or ()),
+                id=found.id or "",
             )
 
     def build(self, order: BuildOrder, heard: Callable[[str], None]) -> None:
@@ -226,9 +229,12 @@ class Engine:
         platform: Platform,
         labels: Mapping[str, str],
         heard: Callable[[str], None],
+        ports: Sequence[int] = (),
     ) -> int:
         """Run a command in an image, in place of its own, and pass on each line that it prints.
 
+        :param command: empty for the image's own entry point and command
+        :param ports: are published on loopback of the engine's machine, for :meth:`published`
         :returns: the exit code (137: killed, as :meth:`kill` does)
         """
         from python_on_whales.exceptions import DockerException
@@ -238,7 +244,8 @@ class Engine:
                 self._client.container.run(
                     image,
                     command[1:],
-                    entrypoint=command[0],
+                    entrypoint=command[0] if command else None,
+                    publish=[("127.0.0.1:", port) for port in ports],
                     name=name,
                     platform=str(platform),
                     labels=dict(labels),
@@ -258,6 +265,25 @@ class Engine:
                 # Also one that was made and could not be started.
                 with suppress(DockerException):
                     self._client.container.remove(name, force=True, volumes=True)
+
+    def published(self, name: str, port: int) -> int | None:
+        """The port of the engine's machine that leads to a container's; None while there is no such container."""
+        from python_on_whales.exceptions import NoSuchContainer
+
+        with telling():
+            try:
+                found = self._client.container.inspect(name).network_settings.ports or {}
+            except NoSuchContainer:
+                return None
+        bound = found.get(f"{port}/tcp") or [{}]
+        return int(bound[0].get("HostPort") or 0) or None
+
+    @cached_property
+    def endpoint(self) -> str:
+        """Where the engine is: ``unix:///var/run/docker.sock``, ``ssh://somewhere``."""
+        with telling():
+            endpoints = self._client.context.inspect(None).endpoints or {}
+        return (endpoints["docker"].host if "docker" in endpoints else "") or ""
 
     def kill(self, name: str) -> None:
         """End a container, if it still runs."""

@@ -25,7 +25,7 @@ from archway.proof import prove_once
 from archway.references import Reference
 from archway.remote import repository_of
 from archway.settings import Settings
-from archway.smoke import smoke_test
+from archway.smoke import smoke_test, smoke_tests_of
 from archway.targets import Step
 
 
@@ -99,18 +99,18 @@ class Publishing:
             raise VerifyError(f"{step.target} is not what it should be", why=report.text())
 
     def _test(self, wanted: Wanted) -> None:
-        smoke = wanted.image.metadata.smoke
-        if smoke is None:
+        tests = [test for step in wanted.steps for test in smoke_tests_of(wanted.plan, step)]
+        if not tests:
             log.note(f"{wanted} has no [smoke]: not tested")
             return
         require_emulation(wanted.platforms)
-        for step in wanted.steps:
+        for test in tests:
             # The very image that was proven, also if another run gives its name to one of its own.
-            proven = self.digests[step.reference] if self.engine.holds_lists else None
-            result = smoke_test(self.engine, self.settings, step, smoke, image=proven or None)
+            proven = self.digests[test.step.reference] if self.engine.holds_lists else None
+            result = smoke_test(self.engine, self.settings, test.step, test.smoke, of=test.of, image=proven or None)
             if result.failure:
                 raise result.failure
-            log.done(f"{step.target}: smoke test passed in {result.seconds:.1f} s")
+            log.done(f"{test} passed in {result.seconds:.1f} s")
 
     def _push(self, wanted: Wanted) -> None:
         repository = repository_of(self.settings, wanted.reference)

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from archway import platforms, verify
+from archway import log, platforms, verify
 from archway.platforms import Platform
 from archway.verify import Allowed, Report, Scan
 from archway.verify.findings import report_of
@@ -66,6 +67,7 @@ class Layers:
 
     def __init__(self, state: Path) -> None:
         self.folder = state / "layers" / _rules()
+        self._tidied = False
 
     def get(self, digest: str) -> Scan | None:
         """The scan of a layer, if it was read before."""
@@ -93,7 +95,10 @@ class Layers:
 
     def _forget(self) -> None:
         limit = time.time() - _UNUSED
-        for path in self.folder.glob("*.json"):
+        if self._tidied:
+            return
+        self._tidied = True
+        for path in self.folder.glob("*"):
             with suppress(OSError):
                 if path.stat().st_mtime < limit:
                     path.unlink()
@@ -107,11 +112,24 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    """Remember a text. That it cannot be is no reason to end a proof; the next one takes longer."""
+    try:
+        _try_write(path, text)
+    except OSError as failed:
+        _warn(f"{path.parent}: what was verified cannot be remembered: {failed.strerror}")
+
+
+@cache
+def _warn(text: str) -> None:
+    log.warn(text)
+
+
+def _try_write(path: Path, text: str) -> None:
     if not path.parent.is_dir():
         for old in _others(path.parent):
             shutil.rmtree(old, ignore_errors=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f"{path.name}.{os.getpid()}")
+    made = path.with_name(f"{uuid.uuid4().hex}.new")
     made.write_text(text, encoding="utf-8")
     made.replace(path)
 

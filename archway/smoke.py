@@ -1,13 +1,14 @@
-"""Runs the smoke test of an image, as its ``image.toml`` tells it."""
+"""Runs the smoke tests of images as their ``image.toml`` tells them: their own, and those of what they stand on."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from archway import log
 from archway.docker import last_lines
@@ -17,20 +18,46 @@ from archway.machine.guard import require_emulation
 from archway.metadata import Smoke
 from archway.references import tag
 from archway.settings import Settings
-from archway.targets import Step
+from archway.smoke_checks import Visit, asked, is_here, visiting
+from archway.smoke_verdict import Ending, judge, missing_text
+from archway.targets import Step, Target
 
-QEMU_CRASH = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 139: "SIGSEGV"}
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmokeTest:
+    """One test that is run in one image."""
+
+    step: Step
+    of: str
+    """The image whose test it is: the step's own, or one that it stands on."""
+    smoke: Smoke
+
+    @property
+    def inherited(self) -> bool:
+        return self.of != self.step.target.image
+
+    def __str__(self) -> str:
+        whose = f"{self.of}'s " if self.inherited else ""
+        return f"{self.step.target}: {whose}smoke test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SmokeResult:
     """How a smoke test went."""
 
-    step: Step
+    test: SmokeTest
+    digest: str
+    """What was run: the digest of the image's manifest, or its id where the engine knows no digest."""
     seconds: float
     ready: float | None
     """Seconds until the output held ``ready``; None where the metadata names no such text, or it never came."""
+    exit_code: int | None
+    """None where the container was ended because it had answered as wanted."""
     failure: SmokeTestError | None
+
+    @property
+    def step(self) -> Step:
+        return self.test.step
 
 
 @dataclass(slots=True)
@@ -52,40 +79,73 @@ class _Output:
         return time.monotonic() - self.started
 
 
+def smoke_tests_of(steps: Iterable[Step], step: Step) -> tuple[SmokeTest, ...]:
+    """The smoke tests that a target has to pass: those of what its final stage starts from, the lowest first, then its
+    own.
+
+    Only commands are inherited: a check from outside without one asks what the image runs by itself, and a child runs
+    something else.
+
+    :param steps: the plan, with all that the target stands on
+    """
+    known = {known.target: known for known in steps}
+    chain = [step]
+    while (base := chain[-1].base) in known:
+        chain.append(known[base])
+    return tuple(
+        SmokeTest(step=step, of=one.image.name, smoke=smoke)
+        for one in reversed(chain)
+        if (smoke := one.image.metadata.smoke) and (one is step or smoke.command)
+    )
+
+
 def smoke_tests(
-    engine: Engine, settings: Settings, steps: Iterable[Step], *, everything: bool = False
+    engine: Engine, settings: Settings, steps: Sequence[Step], *, everything: bool = False
 ) -> Iterator[SmokeResult]:
     """Run the smoke tests of the images that were asked for, one after the other; a failing one stops none.
 
+    What is run are the images that the names stand for now: a build in the middle changes nothing.
+
+    :param steps: the plan, with all that the images stand on
     :param everything: all images were asked for, so one without a smoke test is no mistake
     :raises UsageError: an image that was asked for has no smoke test; nothing was run
     :raises MachineError: an image is not built, or a platform cannot be run here; nothing was run
     """
     requested = [step for step in steps if step.requested]
-    tested = [(step, smoke) for step in requested if (smoke := step.image.metadata.smoke)]
-    _check_smoke(requested, tested=len(tested), everything=everything)
-    _check_built(engine, settings, [step for step, _ in tested])
-    require_emulation([step.target.platform for step, _ in tested])
-    for step, smoke in tested:
-        yield smoke_test(engine, settings, step, smoke)
+    tests = [test for step in requested for test in smoke_tests_of(steps, step)]
+    _check_smoke(requested, tests, everything=everything)
+    tested = list({test.step.target: test.step for test in tests}.values())
+    images = _resolve(engine, settings, tested)
+    require_emulation([step.target.platform for step in tested])
+    for test in tests:
+        _check_reach(engine, test)
+    for test in tests:
+        yield smoke_test(
+            engine, settings, test.step, test.smoke, of=test.of, image=images[test.step.target] or None
+        )  # fmt: skip
 
 
-def _check_smoke(requested: Iterable[Step], *, tested: int, everything: bool) -> None:
-    without = dict.fromkeys(
-        step.image.shown(step.image.metadata_path) for step in requested if step.image.metadata.smoke is None
-    )
-    if without and not (everything and tested):
+def _check_smoke(requested: Sequence[Step], tests: Sequence[SmokeTest], *, everything: bool) -> None:
+    own = {
+        step.target: step.image.shown(step.image.metadata_path) for step in requested if not step.image.metadata.smoke
+    }
+    tested = {test.step.target for test in tests}
+    untested = dict.fromkeys(path for target, path in own.items() if target not in tested)
+    if untested and not (everything and tested):
         raise UsageError(
-            f"no [smoke] in {', '.join(without)}: nothing was tested",
+            f"no [smoke] in {', '.join(untested)}: nothing was tested",
             hint="docs/image-toml.md shows one; inv verify proves an image without running it",
         )
-    for path in without:
+    for path in untested:
         log.note(f"{path} has no [smoke]: not tested")
+    for path in dict.fromkeys(path for target, path in own.items() if target in tested):
+        log.warn(f"{path} has no [smoke]: only what it stands on is tested")
 
 
-def _check_built(engine: Engine, settings: Settings, steps: Iterable[Step]) -> None:
-    missing = [step.target for step in steps if engine.image(str(step.reference)) is None]
-    if missing:
+def _resolve(engine: Engine, settings: Settings, steps: Iterable[Step]) -> dict[Target, str]:
+    """The ids of the images that the names stand for."""
+    found = {step.target: engine.image(str(step.reference)) for step in steps}
+    if missing := [target for target, image in found.items() if image is None]:
         raise MachineError(
             f"not built: {', '.join(map(str, missing))}",
             hint="\n".join(
@@ -93,37 +153,85 @@ def _check_built(engine: Engine, settings: Settings, steps: Iterable[Step]) -> N
                 for target in missing
             ),
         )
+    return {target: image.id for target, image in found.items() if image}
+
+
+def _check_reach(engine: Engine, test: SmokeTest) -> None:
+    """:raises MachineError: the test asks a port from outside, and the engine is on another machine"""
+    if test.smoke.served and not is_here(engine.endpoint):
+        raise MachineError(
+            f"{test}: its port cannot be asked from here",
+            why=f"the engine is at {engine.endpoint}, and ports are published on loopback of that machine",
+            hint="run it there, or give [smoke] a command that asks from inside, without port and [smoke.http]",
+        )
 
 
 def smoke_test(
-    engine: Engine, settings: Settings, step: Step, smoke: Smoke, *, image: str | None = None
+    engine: Engine, settings: Settings, step: Step, smoke: Smoke, *, image: str | None = None, of: str = ""
 ) -> SmokeResult:
     """Run a smoke test in a built image on its platform; a foreign one runs under QEMU.
 
     :param image: what to run instead of what the step's name stands for now: another name, an id, or a name by digest
-    :raises MachineError: its platform cannot be run here
+    :param of: the image whose test it is, if that is not the step's
+    :raises MachineError: its platform cannot be run here, or its port not be asked
     """
-    name = f"archway-smoke-{tag(step.target.slug)}-{uuid.uuid4().hex[:8]}"
+    test = SmokeTest(step=step, of=of or step.target.image, smoke=smoke)
+    _check_reach(engine, test)
+    found = engine.image(image or str(step.reference))
+    exact = (found and found.id) or image or str(step.reference)
     output = _Output(smoke)
-    try:
-        with log.step(f"{step.target}: smoke test") as progress, _limit(smoke.timeout, lambda: engine.kill(name)):
+    with log.step(str(test)) as progress:
+        exit_code, visit = _run(engine, settings, test, exact, output, progress)
+    ending = Ending(
+        exit_code=exit_code, lines=output.lines, seconds=output.seconds, lacking=visit.lacking if visit else "",
+        emulated=step.target.platform != engine.platform,
+    )  # fmt: skip
+    problem = judge(smoke, ending)
+    kept = _logfile(settings, test).relative_to(settings.root).as_posix()
+    return SmokeResult(
+        test=test,
+        digest=(found and (found.repo_digest or found.id)) or "",
+        seconds=ending.seconds,
+        ready=output.ready,
+        exit_code=None if visit and not visit.lacking else exit_code,
+        failure=SmokeTestError(
+            f"{test}: {problem}", why=last_lines("\n".join(output.lines), 25), hint=f"all that it printed: {kept}"
+        ) if problem else None,
+    )  # fmt: skip
 
-            def heard(line: str) -> None:
-                output.hear(line)
-                progress(line)
 
-            exit_code = engine.run(
-                image or str(step.reference), smoke.command, name=name, platform=step.target.platform,
-                labels={"dev.archway.smoke": str(step.target)}, heard=heard,
-            )  # fmt: skip
-    finally:
-        _keep_log(settings, step, output)
-    emulated = step.target.platform != engine.platform
-    problem = judge(smoke, exit_code, output.lines, seconds=output.seconds, emulated=emulated)
-    failure = (
-        SmokeTestError(f"{step.target}: {problem}", why=last_lines("\n".join(output.lines), 25)) if problem else None
-    )
-    return SmokeResult(step=step, seconds=output.seconds, ready=output.ready, failure=failure)
+def _run(
+    engine: Engine, settings: Settings, test: SmokeTest, image: str, output: _Output, progress: log.Progress
+) -> tuple[int, Visit | None]:
+    """Run the container of a test until it ends, has answered as wanted, or its time is up."""
+    name = f"archway-smoke-{tag(test.step.target.slug)}-{uuid.uuid4().hex[:8]}"
+    smoke = test.smoke
+
+    def end() -> None:
+        engine.kill(name)
+
+    def lacking() -> str | None:
+        found = asked(smoke, lambda port: engine.published(name, port))
+        return missing_text(smoke, output.lines) if found == "" else found
+
+    path = _logfile(settings, test)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("w", encoding="utf-8", buffering=1) as file,
+        _limit(smoke.timeout, end),
+        visiting(lacking, end) if smoke.served else nullcontext() as visit,
+    ):
+
+        def heard(line: str) -> None:
+            output.hear(line)
+            file.write(f"{line}\n")
+            progress(line)
+
+        exit_code = engine.run(
+            image, smoke.command, name=name, platform=test.step.target.platform, ports=smoke.ports,
+            labels={"dev.archway.smoke": str(test.step.target)}, heard=heard,
+        )  # fmt: skip
+    return exit_code, visit
 
 
 @contextmanager
@@ -149,27 +257,6 @@ def _limit(seconds: float, end: Callable[[], None], *, again: float = 1.0) -> It
         ended.set()
 
 
-def judge(smoke: Smoke, exit_code: int, lines: list[str], *, seconds: float, emulated: bool) -> str:
-    """Why a smoke test failed, or an empty text when it passed."""
-    text = "\n".join(lines)
-    if exit_code != 0 and seconds >= smoke.timeout:
-        return f"the smoke test took longer than its {smoke.timeout} s"
-    if emulated and (exit_code in QEMU_CRASH or "qemu: uncaught target signal" in text):
-        return (
-            f"the program crashed under QEMU ({QEMU_CRASH.get(exit_code, 'a signal')}), which does not mean that it"
-            " would on its own platform: try a newer QEMU (10 in Debian 13), or a machine of that platform"
-        )
-    if "exec format error" in text:
-        return "a program is of another platform, or no emulator is registered (inv setup)"
-    if exit_code != 0:
-        return f"the smoke test ended with exit code {exit_code}"
-    for wanted in filter(None, (smoke.ready, smoke.expect)):
-        if wanted not in text:
-            return f"the smoke test did not print {wanted!r}"
-    return ""
-
-
-def _keep_log(settings: Settings, step: Step, output: _Output) -> None:
-    path = settings.state / "logs" / f"{step.target.slug}.smoke.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in output.lines), encoding="utf-8")
+def _logfile(settings: Settings, test: SmokeTest) -> Path:
+    of = f".{test.of}" if test.inherited else ""
+    return settings.state / "logs" / f"{test.step.target.slug}{of}.smoke.log"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -112,19 +112,29 @@ def _compare_lists(engine: Engine, settings: Settings, reports: Sequence[tuple[S
         image = proven[0][0].image
         allow = allowed(settings, image)
         key = " ".join(digest for _, report in proven for digest in report.digests)
-        if not (listed := Proofs(settings.state).find(key, None, allow)):
+        listed = Proofs(settings.state).find(key, None, allow) if all(report.digests for _, report in proven) else None
+        if listed is None:
             members = [_member(engine, settings, step, report) for step, report in proven]
             source = image.shown(image.dockerfile_path)
             listed = replace(compare_members(f"{name} {version}", members, allow, source=source), digests=(key,))
-            Proofs(settings.state).add(listed, allow)
+            if all(len(one.scans) == len(report.layers) > 0 for one, (_, report) in zip(members, proven, strict=True)):
+                Proofs(settings.state).add(listed, allow)
         yield listed
 
 
 def compare_members(name: str, members: Sequence[Member], allow: Sequence[Allowed] = (), *, source: str = "") -> Report:
     """The report of a list."""
-    findings, used = sift(compare(members), allow, EXEMPT)
+    findings: list[Finding] = []
+    used: Counter[Allowed] = Counter()
+    for platform, finding in compare(members):
+        concerned = [one for one in allow if platform and one.concerns(platform)]
+        stay, silenced = sift([finding], concerned, EXEMPT)
+        findings += stay
+        used.update(dict(silenced))
     shown = f"{name} ({', '.join(member.platform.tag for member in members)})"
-    return Report(name=shown, subject=Subject.LIST, source=source, findings=findings, used=used)
+    return Report(
+        name=shown, subject=Subject.LIST, source=source, findings=tuple(findings), used=tuple(used.items())
+    )  # fmt: skip
 
 
 def _member(engine: Engine, settings: Settings, step: Step, report: Report) -> Member:
@@ -135,7 +145,7 @@ def _member(engine: Engine, settings: Settings, step: Step, report: Report) -> M
 
 
 def member(settings: Settings, report: Report, platform: Platform) -> Member:
-    """What a proof has read, as far as it was kept: all, unless a layer has texts that cannot be written."""
+    """What a proof has read, as far as it was kept: all, unless nothing can be written here."""
     kept = Layers(settings.state)
     there = [(layer, scan) for layer in report.layers if (scan := kept.get(layer))]
     return Member(platform=platform, layers=[layer for layer, _ in there], scans=[scan for _, scan in there])

@@ -28,11 +28,11 @@ def smoke(
     organization: str | None = None,
     release: str | None = None,
 ) -> None:
-    """Run the smoke tests of built images: each proves that the image does its work.
+    """Run the smoke tests of built images, with those of the images that they stand on.
 
     Example: inv test --product hive --arch amd64,arm64
     """
-    from archway.report import print_smoke_results
+    from archway.report_smoke import print_smoke_results
     from archway.selection import Selection
     from archway.smoke import smoke_tests
     from archway.tasks.workplace import Workplace

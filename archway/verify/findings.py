@@ -78,7 +78,8 @@ class Report:
     ``source`` is the file of the monorepo that the subject comes from, if any. ``bundled`` counts programs for other
     platforms that stand beside one for this platform. ``size`` is of all files together, in bytes. ``used`` has how
     many findings each exception silenced, ``unused`` those that silenced none here. ``digests`` name what was looked
-    at: the manifest of each image, or its configuration in an archive of the older form; ``layers`` name its layers.
+    at: the manifest of each image, or its configuration in an archive of the older form; ``layers`` name the layers
+    of a single image, the lowest first.
     """
 
     name: str
@@ -161,7 +162,10 @@ def report_of(data: dict[str, Any]) -> Report:
 
 
 def _allowed(data: dict[str, Any]) -> Allowed:
-    platforms = tuple(platform for text in data["platforms"] if (platform := Platform.known(text)))
+    known = [Platform.known(text) for text in data["platforms"]]
+    platforms = tuple(platform for platform in known if platform)
+    if len(platforms) < len(known):
+        raise ValueError("a platform that archway does not know")
     return Allowed(
         path=data["path"], reason=data["reason"], rule=data["rule"], source=data["source"], platforms=platforms
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from archway.verify import elf
@@ -34,7 +34,7 @@ class Linking:
                 for name in {
                     posixpath.basename(file.path),
                     file.content.dynamic.soname if file.content.dynamic else "",
-                }:
+                } - {""}:
                     if elf.fits(header, root.platform):
                         self._fitting[name].append(file)
                     else:
@@ -68,8 +68,12 @@ class Linking:
         required: dict[str, list[str]] = defaultdict(list)
         for name, version in dynamic.required:
             required[name].append(version)
+        origin = posixpath.dirname(self._root.resolve(file.path) or file.path)
+        own = [place.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for place in dynamic.runpath[:_MOST]]
+        folders = (*filter(None, map(self._root.resolve, own)), *self._folders)
+        strict = not own and bool(dynamic.interpreter) and posixpath.dirname(file.path) in self._commands
         for name in dict.fromkeys(dynamic.needed):
-            library = self._library(file, dynamic, name)
+            library = self._library(name, folders, strict=strict)
             if library is None:
                 foreign = self._foreign.get(posixpath.basename(name))
                 found = f"{foreign.path}, a {foreign.content.elf}" if foreign else self._elsewhere(name)
@@ -86,26 +90,22 @@ class Linking:
         others = self._fitting.get(posixpath.basename(name))
         return f"{others[0].path}, where the loader does not look" if others else "none in the image"
 
-    def _library(self, file: File, dynamic: Dynamic, name: str) -> File | None:
+    def _library(self, name: str, folders: Iterable[str], *, strict: bool) -> File | None:
         """The library that the loader takes. What a program's own scripts tell the loader cannot be known, so outside
-        of the folders in PATH a library of that name counts wherever it lies."""
+        of the folders in PATH, if not strict, a library of that name counts wherever it lies."""
         if name.startswith("/"):
             return self._root.find(name)
         if posixpath.basename(name) not in self._fitting:
             return None
-        origin = posixpath.dirname(self._root.resolve(file.path) or file.path)
-        own = [place.replace("$ORIGIN", origin).replace("${ORIGIN}", origin) for place in dynamic.runpath]
-        for folder in (*list(dict.fromkeys(own))[:_MOST], *self._folders):
-            there = self._root.find(posixpath.join(folder, name))
+        for folder in folders:
+            there = self._root.find_in(folder, name)
             if (
                 there
                 and isinstance(there.content.elf, elf.ElfHeader)
                 and elf.fits(there.content.elf, self._root.platform)
             ):
                 return there
-        if dynamic.interpreter and posixpath.dirname(file.path) in self._commands and not own:
-            return None
-        return next(iter(self._fitting.get(posixpath.basename(name), ())), None)
+        return None if strict else self._fitting[posixpath.basename(name)][0]
 
     @cached_property
     def _commands(self) -> frozenset[str]:
@@ -123,7 +123,8 @@ class Linking:
                 told += [place for line in file.content.lines for place in line.replace(":", " ").split()]
         multiarch = (f"/lib/{triplet}", f"/usr/lib/{triplet}", f"/usr/local/lib/{triplet}")
         places = list(dict.fromkeys(place for place in told if place.startswith("/")))[:_MOST]
-        return tuple(dict.fromkeys((*places, *multiarch, *_FOLDERS)))
+        real = map(self._root.resolve, (*places, *multiarch, *_FOLDERS))
+        return tuple(dict.fromkeys(filter(None, real)))
 
 
 def _kind(version: str) -> str:

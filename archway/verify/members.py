@@ -37,23 +37,24 @@ class Member:
     scans: Sequence[Scan]
 
 
-def compare(members: Sequence[Member], limits: Limits | None = None) -> Iterator[Finding]:
-    """What the members of one list should have in common and have not, and the other way round.
+def compare(members: Sequence[Member], limits: Limits | None = None) -> Iterator[tuple[Platform | None, Finding]]:
+    """What the members of one list should have in common and have not, and the other way round: each finding with the
+    platform that it is about, if it is about one.
 
     :raises VerifyError: a member has more files than the limits allow
     """
-    yield from _shared_layers(members)
+    for finding in _shared_layers(members):
+        yield None, finding
     paths = {member.platform: _paths(member, limits or Limits()) for member in members}
     for platform, there in paths.items():
         others = [path for other, path in paths.items() if other != platform]
         alone = [path for plain, path in there.items() if others and not any(plain in one for one in others)]
         for path in sorted(alone)[:_MOST]:
-            yield Finding(
-                rule="list-files", path=printable(path), found=f"only for {platform}", expected="in every member"
-            )  # fmt: skip
+            found = f"only for {platform}"
+            yield platform, Finding(rule="list-files", path=printable(path), found=found, expected="in every member")
         if len(alone) > _MOST:
             found = f"{len(alone) - _MOST} files more that are only for {platform}"
-            yield Finding(rule="list-files", found=found, expected="the same files in every member")
+            yield platform, Finding(rule="list-files", found=found, expected="the same files in every member")
 
 
 def _shared_layers(members: Sequence[Member]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """One layer, read once: its entries in their order, and what is known of each file's content.
 
 A scan depends on the layer's bytes alone, never on the image or platform that it is looked at for. So it can be kept
-by the layer's digest (:mod:`archway.verify.kept`) and made by another process.
+by the layer's digest (:mod:`archway.records`) and made by another process.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Scan:
     def spend(self, budget: Budget) -> None:
         """Count a scan that was made elsewhere against the limits of an archive."""
         names = sum(weight(entry.path) + weight(entry.link) for entry in self.entries)
-        budget.spend(data=self.data, entries=len(self.entries), names=names)
+        budget.spend(data=self.data, entries=len(self.entries), names=names + sum(map(_size, self.contents)))
 
     def as_json(self) -> str:
         """The scan as text; :func:`from_json` reads it.

@@ -143,7 +143,7 @@ def test_reason_of_an_exception_is_required(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('rule = "elf-needd"', "elf-needd is no rule (did you mean elf-needed?"),
+        ('rule = "elf-needd"', "elf-needd is no rule (did you mean elf-needed"),
         ('rule = "empty"', "empty cannot be allowed"),
         ('platforms = ["linux/arm46"]', "did you mean"),
         ("platforms = []", "verify.allow.platforms"),

@@ -23,7 +23,7 @@ def member(platform: Platform, *layers: bytes) -> Member:
 
 
 def differences(*members: Member) -> list[Found]:
-    return [(it.rule, it.path, it.found, it.expected) for it in compare(members)]
+    return [(it.rule, it.path, it.found, it.expected) for _, it in compare(members)]
 
 
 def between(amd64: bytes, arm64: bytes) -> list[Found]:
@@ -94,7 +94,7 @@ def test_many_files_of_one_member() -> None:
 def test_shared_layer_is_found() -> None:
     """One layer with programs in the images of two platforms is found, by its digest: one of them is mixed (B3)."""
     amd64, arm64 = member(AMD64_PLATFORM, DATA, PROGRAMS), member(ARM64_PLATFORM, PROGRAMS, DATA)
-    (finding,) = compare([amd64, arm64])
+    ((_, finding),) = compare([amd64, arm64])
 
     assert (finding.rule, finding.path, finding.layer) == ("list-shared-layer", "", amd64.layers[1])
     assert (finding.found, finding.expected) == (

@@ -70,6 +70,17 @@ def test_documentation_has_every_rule() -> None:
     assert list(RULES) == named
 
 
+def test_documentation_names_tests_that_exist() -> None:
+    """The table of docs/verify.md says which test shows each rule on images and lists, and there is such a test."""
+    text = DOCS.read_text()
+    for rule in RULES.values():
+        if rule.subject in (Subject.IMAGE, Subject.LIST):
+            row = re.search(rf"^\|[^|]*\| `{rule.id}` \|[^|]*`(\w+)::(\w+)` \|$", text, re.MULTILINE)
+
+            assert row, rule.id
+            assert f"def {row[2]}(" in (Path(__file__).parent / f"{row[1]}.py").read_text(), rule.id
+
+
 def test_documentation_has_what_cannot_be_allowed() -> None:
     """docs/verify.md marks the rules that take no exception."""
     text = DOCS.read_text()
