@@ -64,7 +64,7 @@ class Allowed:
         object.__setattr__(self, "_pattern", pattern)
 
     def matches(self, path: str) -> bool:
-        return self._pattern.fullmatch(path) is not None
+        return self._pattern.fullmatch("/" + path.lstrip("/")) is not None
 
     def concerns(self, platform: Platform) -> bool:
         """Whether it is meant for a platform."""

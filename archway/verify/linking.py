@@ -61,8 +61,9 @@ class Linking:
         there = self._root.find(wanted) if wanted.startswith("/") else None
         if there is None:
             yield at(file, "elf-interpreter", "none in the image", wanted)
-        elif isinstance(there.content.elf, elf.ElfHeader) and not elf.fits(there.content.elf, self._root.platform):
-            yield at(file, "elf-interpreter", f"{wanted}, a {there.content.elf}", elf.expected(self._root.platform))
+        elif not self._fits(there):
+            found = f"{wanted}, {f'a {there.content.elf}' if there.content.elf else 'which is no program'}"
+            yield at(file, "elf-interpreter", found, elf.expected(self._root.platform))
 
     def _libraries(self, file: File, dynamic: Dynamic) -> Iterator[Finding]:
         required: dict[str, list[str]] = defaultdict(list)
@@ -94,18 +95,18 @@ class Linking:
         """The library that the loader takes. What a program's own scripts tell the loader cannot be known, so outside
         of the folders in PATH, if not strict, a library of that name counts wherever it lies."""
         if name.startswith("/"):
-            return self._root.find(name)
+            there = self._root.find(name)
+            return there if there and self._fits(there) else None
         if posixpath.basename(name) not in self._fitting:
             return None
         for folder in folders:
             there = self._root.find_in(folder, name)
-            if (
-                there
-                and isinstance(there.content.elf, elf.ElfHeader)
-                and elf.fits(there.content.elf, self._root.platform)
-            ):
+            if there and self._fits(there):
                 return there
         return None if strict else self._fitting[posixpath.basename(name)][0]
+
+    def _fits(self, file: File) -> bool:
+        return isinstance(file.content.elf, elf.ElfHeader) and elf.fits(file.content.elf, self._root.platform)
 
     @cached_property
     def _commands(self) -> frozenset[str]:

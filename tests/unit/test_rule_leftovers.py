@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 from functools import cache
 
@@ -11,8 +12,9 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from archway.verify import Allowed
-from tests.unit.archives import ARM64, elf, entry, removed, tar
+from archway.platforms import Platform
+from archway.verify import Allowed, check_archive
+from tests.unit.archives import ARM64, Made, elf, entry, oci, removed, tar
 from tests.unit.proofs import Found, found, report
 
 FINE = entry("data", b"text")
@@ -364,3 +366,12 @@ def test_variable_of_the_build_machine_is_found(name: str) -> None:
         ("leftover-mirror", f"ENV {name}", f"the variable {name} in the configuration", "none")
     ]
     assert found(layer, env=[f"{name}=", "PROXY=x", f"X_{name}=x"]) == []
+
+
+def test_variable_is_allowed_by_its_name() -> None:
+    """A variable of the configuration is allowed like a file, by the name that its finding shows."""
+    allow = Allowed(path="ENV https_proxy", reason="the only way out of that network")
+    made = oci(Made(layers=[tar(entry("a", b"x"))], platform="linux/arm64", env=["https_proxy=http://proxy:3128"]))
+
+    assert [it.path for it in check_archive(io.BytesIO(made), Platform.parse("arm64")).findings] == ["ENV https_proxy"]
+    assert check_archive(io.BytesIO(made), Platform.parse("arm64"), allow=[allow]).ok

@@ -46,6 +46,13 @@ def test_foreign_loader_is_found() -> None:
     ]
 
 
+def test_loader_that_is_no_program() -> None:
+    """A text in the loader's place does not start a program either."""
+    assert found(tar(tool(), entry(LOADER, b"text"))) == [
+        ("elf-interpreter", "/usr/bin/tool", f"{LOADER}, which is no program", "64-bit little-endian AArch64")
+    ]
+
+
 @pytest.mark.parametrize(
     "entries",
     [
@@ -188,6 +195,7 @@ def test_library_by_full_path() -> None:
 
     assert found(tar(*layer)) == missing("/usr/lib/libx.so.1, where the loader does not look", name="/opt/libx.so.1")
     assert found(tar(*layer, entry("opt/libx.so.1", LIBRARY))) == []
+    assert len(found(tar(*layer, entry("opt/libx.so.1", b"text")))) == 1
 
 
 def test_names_without_text() -> None:
