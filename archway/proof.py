@@ -55,7 +55,8 @@ def prove_once(engine: Engine, settings: Settings, step: Step, digest: str) -> R
     """The report of a step's image, of the digest that the engine gave (if any): of an earlier proof, or a new one."""
     if digest:
         allow, own = allowed(settings, step.image), own_authorities(settings)
-        if kept := Proofs(settings.state).find(digest, step.target.platform, allow, own):
+        kept = Proofs(settings.state).find(digest, step.target.platform, allow, own)
+        if kept and Layers(settings.state).hold(kept.layers):  # lists are compared by their layers
             return replace(kept, name=str(step.reference), source=step.image.shown(step.image.dockerfile_path))
     with log.step(f"{step.target}: verifying"):
         return prove(engine, settings, step, str(step.reference), expect=digest)
@@ -77,7 +78,8 @@ def prove_stored(
     :raises VerifyError: it is not what its digests say
     """
     name, own, layers = f"{repository}@{stored.digest}", own_authorities(settings), Layers(settings.state)
-    if kept := Proofs(settings.state).find(stored.digest, platform, allow, own):
+    kept = Proofs(settings.state).find(stored.digest, platform, allow, own)
+    if kept and layers.hold(kept.layers):
         return replace(kept, name=name, source=source)
     with scratch(settings.state, "verify") as folder:
         archive = folder / "image.tar"

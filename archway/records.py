@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -81,8 +81,12 @@ class Layers:
         return None
 
     def holds(self, digest: str) -> bool:
-        """Whether a layer was read before."""
+        """Whether a layer was read before, and can be read again from here."""
         return self.get(digest) is not None
+
+    def hold(self, digests: Iterable[str]) -> bool:
+        """Whether there is something for each; what it is, only reading tells."""
+        return all(self._path(digest).is_file() for digest in digests)
 
     def add(self, digest: str, made: Scan) -> None:
         """Remember a scan; one with a text that cannot be written is made again the next time."""

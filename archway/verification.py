@@ -10,12 +10,12 @@ from archway import log
 from archway.bases import external_bases, look_up, refuse
 from archway.catalog import Catalog, Image
 from archway.engine import Engine
-from archway.errors import MachineError
+from archway.errors import ArchwayError, MachineError, RegistryError, VerifyError
 from archway.inputs import GIVEN
 from archway.lint import lint
 from archway.offers import in_engine
 from archway.platforms import Platform
-from archway.proof import allowed, prove, prove_once, prove_stored
+from archway.proof import allowed, prove_once, prove_stored
 from archway.records import Layers, Proofs
 from archway.remote import repository_of
 from archway.settings import Settings
@@ -36,21 +36,31 @@ def verify(
     :param steps: a plan
     :param everything: the Dockerfiles of all images are checked, not only those that the plan needs
     :raises MachineError: images are neither built nor published; all others were proven
+    :raises VerifyError: an image cannot be read; the same
+    :raises RegistryError: the registry did not say whether it has one; the same
     """
     images = list(catalog) if everything else list({step.image.name: step.image for step in steps}.values())
     yield from check_dockerfiles(engine, catalog, images, steps)
     reports: list[tuple[Step, Report]] = []
     absent: list[Step] = []
-    for step in steps:
-        if step.requested:
-            if report := _prove(engine, settings, step):
-                reports.append((step, report))
-                yield report
-            else:
-                absent.append(step)
-    lists = list(_compare_lists(engine, settings, reports))
+    failed: list[ArchwayError] = []
+    for step in (step for step in steps if step.requested):
+        try:
+            report = _prove(engine, settings, step)
+        except (VerifyError, RegistryError) as error:  # the others are proven all the same
+            log.error(str(error))
+            failed.append(error)
+            continue
+        if report:
+            reports.append((step, report))
+            yield report
+        else:
+            absent.append(step)
+    lists = list(_compare_lists(settings, reports))
     yield from lists
     yield from _unused(settings, reports, lists)
+    if failed:
+        raise failed[0]
     if absent:
         raise MachineError(
             f"neither built nor published: {', '.join(str(step.target) for step in absent)}",
@@ -101,7 +111,7 @@ def _prove(engine: Engine, settings: Settings, step: Step) -> Report | None:
         )
 
 
-def _compare_lists(engine: Engine, settings: Settings, reports: Sequence[tuple[Step, Report]]) -> Iterator[Report]:
+def _compare_lists(settings: Settings, reports: Sequence[tuple[Step, Report]]) -> Iterator[Report]:
     """The members of each release, compared with each other, where more than one was proven."""
     releases: dict[tuple[str, str], list[tuple[Step, Report]]] = defaultdict(list)
     for step, report in reports:
@@ -114,11 +124,12 @@ def _compare_lists(engine: Engine, settings: Settings, reports: Sequence[tuple[S
         key = " ".join(digest for _, report in proven for digest in report.digests)
         listed = Proofs(settings.state).find(key, None, allow) if all(report.digests for _, report in proven) else None
         if listed is None:
-            members = [_member(engine, settings, step, report) for step, report in proven]
+            members = [found for _, report in proven if (found := member(settings, report))]
+            if len(members) < len(proven):
+                continue
             source = image.shown(image.dockerfile_path)
             listed = replace(compare_members(f"{name} {version}", members, allow, source=source), digests=(key,))
-            if all(len(one.scans) == len(report.layers) > 0 for one, (_, report) in zip(members, proven, strict=True)):
-                Proofs(settings.state).add(listed, allow)
+            Proofs(settings.state).add(listed, allow)
         yield listed
 
 
@@ -137,18 +148,14 @@ def compare_members(name: str, members: Sequence[Member], allow: Sequence[Allowe
     )  # fmt: skip
 
 
-def _member(engine: Engine, settings: Settings, step: Step, report: Report) -> Member:
+def member(settings: Settings, report: Report) -> Member | None:
+    """What a proof has read; None where that could not be kept, so that nothing is compared."""
     kept = Layers(settings.state)
-    if not all(kept.holds(layer) for layer in report.layers) and engine.image(str(step.reference)):
-        prove(engine, settings, step, str(step.reference))
-    return member(settings, report, step.target.platform)
-
-
-def member(settings: Settings, report: Report, platform: Platform) -> Member:
-    """What a proof has read, as far as it was kept: all, unless nothing can be written here."""
-    kept = Layers(settings.state)
-    there = [(layer, scan) for layer in report.layers if (scan := kept.get(layer))]
-    return Member(platform=platform, layers=[layer for layer, _ in there], scans=[scan for _, scan in there])
+    scans = [scan for layer in report.layers if (scan := kept.get(layer))]
+    if report.platform is None or not scans or len(scans) < len(report.layers):
+        log.warn(f"{report.name} is not compared with the other platforms: its layers are not kept")
+        return None
+    return Member(platform=report.platform, layers=report.layers, scans=scans)
 
 
 def _unused(settings: Settings, reports: Sequence[tuple[Step, Report]], lists: Sequence[Report]) -> Iterator[Report]:

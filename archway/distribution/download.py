@@ -5,34 +5,58 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from archway.distribution.client import Repository
 from archway.distribution.documents import Stored
 from archway.distribution.layout import blob_path
+from archway.platforms import Platform
 
 
 def download(
-    repository: Repository, stored: Stored, archive: Path, *, without: Callable[[str], bool] = lambda _: False
+    repository: Repository,
+    stored: Stored,
+    archive: Path,
+    *,
+    without: Callable[[str], bool] = lambda _: False,
+    platforms: Sequence[Platform] = (),
 ) -> None:
-    """Write an image's manifest, configuration and layers as an OCI layout in a tar archive.
+    """Write an image, or a list with its images, as an OCI layout in a tar archive.
 
     https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 
     :param without: whether a layer of that digest is left out, because it is known already
+    :param platforms: of a list, only the images that it has for these; without any, all
     :raises RegistryError: something of it cannot be read, or is not what its digest says
     """
     top = {"mediaType": stored.media_type, "digest": stored.digest, "size": len(stored.data)}
+    written: set[str] = set()
+    pending = [stored]
     with tarfile.open(archive, "w") as tar:
         _add(tar, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
         _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": [top]}).encode())
-        _add(tar, blob_path(stored.digest), stored.data)
-        layers = {layer.digest for layer in stored.manifest.layers or ()}
-        for blob in stored.manifest.blobs:
-            if blob.digest in layers and without(blob.digest):
+        while pending:
+            document = pending.pop()
+            if document.digest in written:
                 continue
-            tar.addfile(_entry(blob_path(blob.digest), blob.size), io.BufferedReader(_Pieces(repository.blob(blob))))
+            written.add(document.digest)
+            _add(tar, blob_path(document.digest), document.data)
+            layers = {layer.digest for layer in document.manifest.layers}
+            for blob in () if document.is_list else document.manifest.blobs:
+                if blob.digest not in written and not (blob.digest in layers and without(blob.digest)):
+                    written.add(blob.digest)
+                    pieces = io.BufferedReader(_Pieces(repository.blob(blob)))
+                    tar.addfile(_entry(blob_path(blob.digest), blob.size), pieces)
+            pending += _children(repository, document, platforms)
+
+
+def _children(repository: Repository, document: Stored, platforms: Sequence[Platform]) -> Iterator[Stored]:
+    for entry in document.manifest.manifests or ():
+        known = entry.platform.known if entry.platform else None
+        unwanted = platforms and entry.platform and known not in platforms
+        if not entry.is_attestation and not unwanted and (child := repository.get(entry.digest)):
+            yield child
 
 
 def _entry(path: str, size: int) -> tarfile.TarInfo:

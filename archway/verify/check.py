@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ def check_archive(
             for image in wanted
         ]
         config = [finding for image in wanted for finding in _check_config(image, platform)]
+        config += _check_single(wanted, platform)
         absent = [] if wanted else list(_no_image(archive, images, platform))
         concerned = [one for one in allow if one.concerns(platform)]
         findings, used = sift([*absent, *config, *(f for one in seen for f in one.findings)], concerned, EXEMPT)
@@ -116,6 +118,15 @@ def _check_config(image: Image, platform: Platform) -> Iterator[Finding]:
     for whose, text in (("configuration", image.platform), ("index", image.described)):
         if text and _same(text) != str(platform):
             yield Finding(rule="config-platform", found=f"{printable(text)} in its {whose}", expected=str(platform))
+
+
+def _check_single(images: Sequence[Image], platform: Platform) -> Iterator[Finding]:
+    """A list that has two images for one platform lets each engine choose."""
+    named = {(image.name, image.digest) for image in images if _same(image.described) == str(platform)}
+    for number in Counter(name for name, _ in named).values():
+        if number > 1:
+            found = f"{number} images for it in one list"
+            yield Finding(rule="config-platform", found=found, expected=f"one for {platform}")
 
 
 def _no_image(archive: Archive, images: Iterable[Image], platform: Platform) -> Iterator[Finding]:

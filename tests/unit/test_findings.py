@@ -382,3 +382,21 @@ def test_damaged_archives(write: Callable[[Made], bytes], data: st.DataObject) -
 
     assert (report.files, report.elf_files) in ((2, 2), (0, 0))
     assert report.files or report.findings
+
+
+def test_two_images_for_one_platform() -> None:
+    """A list with two images for one platform is a finding: each engine would choose."""
+    one, two = (
+        Made(layers=[tar(entry(name, b"x"))], platform="linux/arm64", described="linux/arm64") for name in "ab"
+    )  # fmt: skip
+    report = check(oci_list(one, two))
+
+    assert [it.found for it in report.findings] == ["2 images for it in one list"]
+
+
+def test_image_under_another_platform() -> None:
+    """A list whose entry for arm64 is an amd64 image is refused for arm64, and says so of amd64 (B7)."""
+    made = Made(layers=[tar(entry("a", elf(AMD64)))], platform="linux/amd64", described="linux/arm64")
+
+    assert [it.rule for it in check(oci_list(made)).findings] == ["config-platform", "elf-machine"]
+    assert [it.rule for it in check(oci_list(made), AMD64_PLATFORM).findings] == ["config-platform"]
