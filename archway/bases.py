@@ -91,7 +91,7 @@ def look_up(settings: Settings, bases: Sequence[Base], *, local: Local | None = 
 def refuse(findings: Iterable[Finding]) -> None:
     """Tell what was found; what could not be looked up stops nothing.
 
-    :raises VerifyError: an image is missing or of another platform
+    :raises VerifyError: a Dockerfile or an image from elsewhere would make a wrong image
     """
     wrong = []
     for finding in findings:
@@ -102,7 +102,7 @@ def refuse(findings: Iterable[Finding]) -> None:
     if wrong:
         rules = dict.fromkeys(finding.rule for finding in wrong)
         raise VerifyError(
-            f"{count(len(wrong), 'image')} from elsewhere cannot be built on",
+            f"nothing was built: {count(len(wrong), 'finding')} in Dockerfiles",
             why="\n".join(map(str, wrong)),
             hint="\n".join(RULES[rule].mend for rule in rules),
         )

@@ -18,6 +18,7 @@ from archway.errors import UsageError, did_you_mean
 class Names:
     """What other communities call one platform.
 
+    ``gnu`` is the triplet of GNU's compilers, which names Debian's folders of libraries and Python's modules.
     ``elf`` is (class in bits, byte order, ``e_machine``) of the ELF header, from the System V ABI's registry.
     """
 
@@ -28,22 +29,23 @@ class Names:
     maven: str
     node: str
     qemu: str
+    gnu: str
     elf: tuple[int, str, int]
 
 
 TABLE = (
     Names(oci="linux/amd64", uname="x86_64", debian="amd64", rust="x86_64-unknown-linux-gnu",
-          maven="linux-x86_64", node="x64", qemu="x86_64", elf=(64, "little", 62)),
+          maven="linux-x86_64", node="x64", qemu="x86_64", gnu="x86_64-linux-gnu", elf=(64, "little", 62)),
     Names(oci="linux/arm64", uname="aarch64", debian="arm64", rust="aarch64-unknown-linux-gnu",
-          maven="linux-aarch_64", node="arm64", qemu="aarch64", elf=(64, "little", 183)),
+          maven="linux-aarch_64", node="arm64", qemu="aarch64", gnu="aarch64-linux-gnu", elf=(64, "little", 183)),
     Names(oci="linux/arm/v7", uname="armv7l", debian="armhf", rust="armv7-unknown-linux-gnueabihf",
-          maven="linux-arm_32", node="arm", qemu="arm", elf=(32, "little", 40)),
+          maven="linux-arm_32", node="arm", qemu="arm", gnu="arm-linux-gnueabihf", elf=(32, "little", 40)),
     Names(oci="linux/ppc64le", uname="ppc64le", debian="ppc64el", rust="powerpc64le-unknown-linux-gnu",
-          maven="linux-ppcle_64", node="ppc64", qemu="ppc64le", elf=(64, "little", 21)),
+          maven="linux-ppcle_64", node="ppc64", qemu="ppc64le", gnu="powerpc64le-linux-gnu", elf=(64, "little", 21)),
     Names(oci="linux/s390x", uname="s390x", debian="s390x", rust="s390x-unknown-linux-gnu",
-          maven="linux-s390_64", node="s390x", qemu="s390x", elf=(64, "big", 22)),
+          maven="linux-s390_64", node="s390x", qemu="s390x", gnu="s390x-linux-gnu", elf=(64, "big", 22)),
     Names(oci="linux/riscv64", uname="riscv64", debian="riscv64", rust="riscv64gc-unknown-linux-gnu",
-          maven="linux-riscv64", node="riscv64", qemu="riscv64", elf=(64, "little", 243)),
+          maven="linux-riscv64", node="riscv64", qemu="riscv64", gnu="riscv64-linux-gnu", elf=(64, "little", 243)),
 )  # fmt: skip
 
 

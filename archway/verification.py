@@ -10,9 +10,10 @@ from archway import log
 from archway.bases import external_bases, look_up, refuse
 from archway.catalog import Catalog, Image
 from archway.engine import Engine
-from archway.errors import ArchwayError, MachineError, RegistryError, VerifyError
+from archway.errors import RegistryError, VerifyError
 from archway.inputs import GIVEN
 from archway.lint import lint
+from archway.metadata import find_line
 from archway.offers import in_engine
 from archway.platforms import Platform
 from archway.proof import allowed, prove_once, prove_stored
@@ -35,41 +36,18 @@ def verify(
 
     :param steps: a plan
     :param everything: the Dockerfiles of all images are checked, not only those that the plan needs
-    :raises MachineError: images are neither built nor published; all others were proven
-    :raises VerifyError: an image cannot be read; the same
-    :raises RegistryError: the registry did not say whether it has one; the same
     """
     images = list(catalog) if everything else list({step.image.name: step.image for step in steps}.values())
     yield from check_dockerfiles(engine, catalog, images, steps)
     reports: list[tuple[Step, Report]] = []
-    absent: list[Step] = []
-    failed: list[ArchwayError] = []
     for step in (step for step in steps if step.requested):
-        try:
-            report = _prove(engine, settings, step)
-        except (VerifyError, RegistryError) as error:  # the others are proven all the same
-            log.error(str(error))
-            failed.append(error)
-            continue
-        if report:
+        report = _prove(engine, settings, step)
+        yield report
+        if report.digests:
             reports.append((step, report))
-            yield report
-        else:
-            absent.append(step)
     lists = list(_compare_lists(settings, reports))
     yield from lists
     yield from _unused(settings, reports, lists)
-    if failed:
-        raise failed[0]
-    if absent:
-        raise MachineError(
-            f"neither built nor published: {', '.join(str(step.target) for step in absent)}",
-            hint="\n".join(
-                f"run: inv build --image {step.target.image}={step.target.version}"
-                f" --arch {step.target.platform.tag}{settings.given}"
-                for step in absent
-            ),
-        )
 
 
 def check_dockerfiles(
@@ -96,10 +74,24 @@ def refuse_before(engine: Engine, catalog: Catalog, steps: Sequence[Step]) -> No
     refuse([finding for report in reports for finding in report.findings if finding.rule != "target-run"])
 
 
-def _prove(engine: Engine, settings: Settings, step: Step) -> Report | None:
-    """The proof of an image as the engine has it, else as the registry has it; None where neither does."""
-    if image := engine.image(str(step.reference)):
-        return prove_once(engine, settings, step, image.repo_digest or "")
+def _prove(engine: Engine, settings: Settings, step: Step) -> Report:
+    """The proof of an image as the engine has it, else as the registry has it. One that cannot be looked at is a
+    finding, so that the others are proven all the same."""
+    build = f"inv build --image {step.target.image}={step.target.version} --arch {step.target.platform.tag}"
+    try:
+        if image := engine.image(str(step.reference)):
+            return prove_once(engine, settings, step, image.repo_digest or "")
+        if report := _prove_published(settings, step):
+            return report
+        problem = "neither built nor published"
+    except (VerifyError, RegistryError) as error:
+        problem = " ".join(str(error).split())
+    finding = Finding(rule="unproven", found=problem, expected=f"an image ({build}{settings.given})")
+    source = step.image.shown(step.image.dockerfile_path)
+    return Report(name=str(step.reference), platform=step.target.platform, source=source, findings=(finding,))
+
+
+def _prove_published(settings: Settings, step: Step) -> Report | None:
     repository = repository_of(settings, step.reference)
     stored = repository.get(step.reference.tag)
     if stored is None or stored.is_list:
@@ -176,9 +168,19 @@ def _unused(settings: Settings, reports: Sequence[tuple[Step, Report]], lists: S
         ]  # fmt: skip
         findings = tuple(
             Finding(
-                rule="allow-unused", source=source, found=f"nothing at {it.path} ({it.reason})", expected="a finding"
+                rule="allow-unused",
+                source=source,
+                line=_line(image, it),
+                expected="a finding",
+                found=f"nothing{f' of {it.rule}' if it.rule else ''} at {it.path} ({it.reason})",
             )
             for it in idle
         )
         if findings:
             yield Report(name=source, subject=Subject.METADATA, source=source, findings=findings)
+
+
+def _line(image: Image, exception: Allowed) -> int | None:
+    entries = image.metadata.verify.allow
+    number = next(n for n, it in enumerate(entries) if (it.path, it.rule) == (exception.path, exception.rule))
+    return find_line(image.metadata_path.read_text(encoding="utf-8"), ("verify", "allow", number, "path"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from archway import log
 from archway.distribution.download import download
 from archway.engine import Engine
-from archway.errors import UsageError, VerifyError
+from archway.errors import ListError, UsageError
 from archway.offers import read_name
 from archway.platforms import Platform
 from archway.proof import own_authorities
@@ -29,7 +29,8 @@ def verify_reference(
     :param text: a name, with a tag or digest or without; or the path of what ``docker image save`` wrote
     :param platforms: those that must be there; without any, all that are
     :raises UsageError: it is no name, no file, or has no image for a platform that archway knows
-    :raises VerifyError: nobody has it, or it cannot be read
+    :raises ListError: nobody has it
+    :raises VerifyError: it cannot be read
     """
     reports = []
     with _archive(engine, settings, text, platforms) as archive:
@@ -52,6 +53,8 @@ def _archive(engine: Engine, settings: Settings, text: str, platforms: Sequence[
         yield path
         return
     reference, _ = read_name(text)
+    if reference.repository.startswith(f"{settings.registry}/{settings.organization}/"):
+        log.note("with --ref the exceptions of image.toml do not count; for the monorepo's own: --product, --image")
     with scratch(settings.state, "verify") as folder:
         archive = folder / "image.tar"
         if engine.answers and engine.image(text):
@@ -61,7 +64,7 @@ def _archive(engine: Engine, settings: Settings, text: str, platforms: Sequence[
             repository = repository_of(settings, reference)
             stored = repository.get(reference.tag)
             if stored is None:
-                raise VerifyError(
+                raise ListError(
                     f"{reference} is not there", why="neither the engine nor the registry has it",
                     hint=repository.nearest_tag(reference.tag),
                 )  # fmt: skip

@@ -119,7 +119,7 @@ def _refusal(name: str) -> tuple[str, str] | None:
     rule = RULES.get(name)
     if rule is None:
         takers = [rule.id for rule in RULES.values() if rule.exempt and rule.subject is Subject.DOCKERFILE]
-        return f"the rule {name[:80]!r}, which there is not", did_you_mean(name[:80], takers)
+        return f"the rule {name[:80]!r}, which there is not", f"a rule ({did_you_mean(name[:80], takers)})"
     if not rule.exempt:
         return f"{name}, which takes no exceptions", "no exception, but a mended line"
     if rule.subject is not Subject.DOCKERFILE:

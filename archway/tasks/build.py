@@ -47,6 +47,7 @@ def build(
     from archway.report import print_outcomes, print_plan
     from archway.selection import Selection
     from archway.tasks.workplace import Workplace
+    from archway.verification import refuse_before
 
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     # A plan needs no engine: without one, this machine's platform counts, and nothing is known to be built.
@@ -56,6 +57,8 @@ def build(
     wishes = Wishes(cache=not no_cache, refresh=refresh, same_strategy=bool(strategy), verbose=verbose)
     building = Building(engine=place.engine, settings=place.settings, wishes=wishes)
     if dry_run:
-        print_plan(steps, steps if alone else building.due(steps), json=json)
+        due = steps if alone else building.due(steps)
+        print_plan(steps, due, json=json)
+        refuse_before(place.engine, place.catalog, due)
     else:
         print_outcomes(building.run(steps), json=json)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from archway.errors import UsageError
+from archway import log
+from archway.errors import MetadataError, UsageError
 from archway.outputs.files import check_writable
 from archway.platforms import Platform, parse_platforms
 from archway.selection import Selection
@@ -45,7 +46,9 @@ def reports_of(
     """
     place = Workplace.of(context, **options)
     if ref is not None:
-        if everything or static or any(named):
+        if static:
+            raise UsageError("--static looks at Dockerfiles, and --ref names an image", hint="leave one of them out")
+        if everything or any(named):
             raise UsageError("--ref is for an image that is not the monorepo's", hint="leave the other images out")
         if not ref:
             raise UsageError("--ref is empty", hint="say --ref NAME:TAG, or a file of docker save")
@@ -53,7 +56,16 @@ def reports_of(
         return verify_reference(place.engine, place.settings, ref, wanted)
     selection = Selection.of(*named, everything=everything, arch=arch)
     here = Platform.native() if static and not place.engine.answers else None
-    steps = place.plan(selection, build_platform=here)
+    try:
+        steps = place.plan(selection, build_platform=here)
+    except MetadataError:
+        # What a plan refuses may be a finding, which has an id and a place in every output.
+        images = list(place.catalog) if everything else [request.image for request in place.requests(selection)]
+        reports = list(check_dockerfiles(place.engine, place.catalog, images, ()))
+        if any(finding.rule == "arg-default" for report in reports for finding in report.findings):
+            log.warn("only Dockerfiles were looked at: nothing can be planned before arg-default is mended")
+            return iter(reports)
+        raise
     if static:
         images = list(place.catalog) if everything else [step.image for step in steps]
         return check_dockerfiles(place.engine, place.catalog, dict.fromkeys(images), steps)

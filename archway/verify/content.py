@@ -1,7 +1,8 @@
 """What is known of one file's content: all that the rules need of it, so that a file is read once.
 
-Files are judged by their first bytes, never by name or mode; only small texts that have a meaning by their place (a
-package source, a wheel's description) are found by path.
+Files are judged by their first bytes, never by mode, and by name only where that is all there is: small texts that
+have a meaning by their place (a package source, a wheel's description), and archives with anything before them, which
+the JVM opens all the same.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import mmap
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from archway.verify import elf
 from archway.verify.bundle import Bundle, read_bundle
 from archway.verify.dynamic import Dynamic, read_dynamic
-from archway.verify.elf import CutShort, ElfHeader
+from archway.verify.elf import HEADER_SIZE, CutShort, ElfHeader
 from archway.verify.tar import Member, Source, printable
 
 _IN_MEMORY = 32 << 20
@@ -31,6 +32,17 @@ _LINE_LIMIT = 256
 _LINES_LIMIT = 200
 
 _ZIP = b"PK\x03\x04"
+_ZIP_NAME = re.compile(r"\.(?:jar|war|ear|nar|whl|zip)$", re.IGNORECASE)
+_STARTERS = (b"MZ", b"@", b"PK")  # what build tools put before a JAR besides a script: a program or batch for Windows
+_ENDS_WITHIN = (1 << 16) + 22
+
+_OBJECTS = b"!<arch>\n"
+_OBJECT = re.compile(rb"(.{16}).{32}([0-9]{1,10}) *`\n", re.DOTALL)
+_OBJECT_HEAD = 60
+_OBJECTS_MOST = 200_000  # members of a static library are looked at
+_HEADERS_MOST = 64  # distinct ones are kept: no library has so many
+_BSD_NAME = re.compile(rb"#1/([0-9]{1,10}) *")
+
 _KEY_STORE = b"\xfe\xed\xfe\xed"  # Java's JKS
 _PEM = b"-----BEGIN "
 _PEM_NAME = re.compile(r"\.(pem|crt|cer|cert|key)$|/cacerts$")
@@ -53,12 +65,15 @@ _TEXTS = re.compile(
 class Content:
     """What a file is. What does not apply is left out.
 
-    ``script`` is the first line of a script, without ``#!``. ``certificates`` are SHA-256 fingerprints. ``secret``
-    says which kind of private key it is. ``lines`` are those of a small text whose path gives it a meaning.
+    ``objects`` are the headers of a static library's members, each once. ``script`` is the first line of a script,
+    without ``#!`` and the blanks around it; like a path, it is not yet printable. ``certificates`` are SHA-256
+    fingerprints. ``secret`` says which kind of private key it is. ``lines`` are those of a small text whose path
+    gives it a meaning.
     """
 
     elf: ElfHeader | CutShort | None = None
     dynamic: Dynamic | None = None
+    objects: tuple[ElfHeader, ...] = ()
     script: str = ""
     bundle: Bundle | None = None
     certificates: tuple[str, ...] = ()
@@ -69,11 +84,8 @@ class Content:
 NOTHING = Content()
 
 
-class Buffer(Protocol):
-    """Bytes in memory, or a file that is mapped into it."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: slice, /) -> bytes: ...
+_Whole = bytes | mmap.mmap
+"""A file in memory, or mapped into it."""
 
 
 def read_content(path: str, member: Member, source: Source) -> Content:
@@ -84,14 +96,14 @@ def read_content(path: str, member: Member, source: Source) -> Content:
     head = member.head
     if head.startswith(elf.MAGIC):
         return _elf(path, member, source)
-    if head.startswith(_ZIP):
-        if member.size > _WHOLE_LIMIT:
-            return Content(bundle=Bundle(natives=(), archives=0, entries=0, troubles=("larger than 1 GiB",)))
-        return Content(bundle=read_bundle(_whole(member, source), name=_name(path)))
     if head.startswith(b"#!"):
         return _script(path, member, source)
+    if head.startswith(_STARTERS) or _ZIP_NAME.search(path):
+        return _archive(path, member, source)
     if head.startswith((_PEM, _PUTTY, _KEY_STORE)) or _PEM_NAME.search(path):
-        return _keys(member, source)
+        return _keys(_whole(member, source)[:]) if member.size <= _PEM_LIMIT else NOTHING
+    if head.startswith(_OBJECTS) and member.size <= _WHOLE_LIMIT:
+        return _library(_whole(member, source))
     if _TEXTS.fullmatch(path) and member.size <= _TEXT_LIMIT:
         return Content(lines=tuple(_lines(_whole(member, source)[:])))
     return NOTHING
@@ -102,25 +114,70 @@ def _elf(path: str, member: Member, source: Source) -> Content:
     if member.size > _WHOLE_LIMIT:
         return Content(elf=header)
     whole = _whole(member, source)
-    bundle = read_bundle(whole, name=_name(path)) if _ends_as_zip(whole) else None
-    # The bytes of an empty archive stand in every program that writes some.
-    return Content(elf=header, dynamic=read_dynamic(whole), bundle=bundle if bundle and bundle.entries else None)
+    return Content(elf=header, dynamic=read_dynamic(whole), bundle=_bundle(path, whole))
 
 
 def _script(path: str, member: Member, source: Source) -> Content:
-    first = printable(member.head[2:].partition(b"\n")[0].decode("utf-8", "surrogateescape").strip())
     if member.size > _WHOLE_LIMIT:
-        return Content(script=first)
+        return Content(script=_first_line(member.head))
     whole = _whole(member, source)
-    if b"\n" not in member.head:
-        first = printable(whole[2:_LINE_LIMIT].partition(b"\n")[0].decode("utf-8", "surrogateescape").strip())
-    return Content(script=first, bundle=read_bundle(whole, name=_name(path)) if _ends_as_zip(whole) else None)
+    bundle = read_bundle(whole, name=_name(path)) if _ends_as_zip(whole) else None
+    return Content(script=_first_line(whole[:_LINE_LIMIT]), bundle=bundle)
 
 
-def _keys(member: Member, source: Source) -> Content:
-    if member.size > _PEM_LIMIT:
-        return NOTHING
-    whole = _whole(member, source)[:]
+def _first_line(data: bytes) -> str:
+    """The kernel strips blanks and tabs and nothing else: a carriage return belongs to the interpreter's name."""
+    line = data[2:].partition(b"\n")[0].partition(b"\0")[0]
+    return line.decode("utf-8", "surrogateescape").strip(" \t")
+
+
+def _archive(path: str, member: Member, source: Source) -> Content:
+    """A file that may be a zip archive. By its name it may be something else as well, as far as that matters."""
+    if member.size > _WHOLE_LIMIT:
+        sure = member.head.startswith(_ZIP) or _ZIP_NAME.search(path)
+        large = Bundle(natives=(), archives=0, entries=0, troubles=("larger than 1 GiB",))
+        return Content(bundle=large) if sure else NOTHING
+    whole = _whole(member, source)
+    if member.head.startswith(_ZIP):
+        return Content(bundle=read_bundle(whole, name=_name(path)))
+    bundle = _bundle(path, whole)
+    if member.head.startswith((_PEM, _PUTTY, _KEY_STORE)) and member.size <= _PEM_LIMIT:
+        return replace(_keys(whole[:]), bundle=bundle)
+    if member.head.startswith(_OBJECTS):
+        return replace(_library(whole), bundle=bundle)
+    return Content(bundle=bundle) if bundle else NOTHING
+
+
+def _bundle(path: str, whole: _Whole) -> Bundle | None:
+    """The archive at the end of a file that begins as something else.
+
+    The bytes of an empty archive stand in every program that writes some: what has no entry is none, unless it is
+    called one.
+    """
+    bundle = read_bundle(whole, name=_name(path)) if _ends_as_zip(whole) else None
+    return bundle if bundle and (bundle.entries or _ZIP_NAME.search(path)) else None
+
+
+def _library(whole: _Whole) -> Content:
+    """A static library: the headers of its ELF objects, each once."""
+    found = dict.fromkeys(itertools.islice(_objects(whole), _OBJECTS_MOST))
+    headers = tuple(itertools.islice((header for header in found if header), _HEADERS_MOST))
+    return Content(objects=headers) if headers else NOTHING
+
+
+def _objects(whole: _Whole) -> Iterator[ElfHeader | None]:
+    """The members of an ``ar`` archive; symbol tables, long names and all else that is no ELF file are None."""
+    at = len(_OBJECTS)
+    while head := _OBJECT.fullmatch(whole[at : at + _OBJECT_HEAD]):
+        start, size = at + _OBJECT_HEAD, int(head[2])
+        named = _BSD_NAME.fullmatch(head[1])  # BSD's long names stand before the data
+        skipped = int(named[1]) if named else 0
+        header = elf.read_header(whole[start + skipped : start + min(size, skipped + HEADER_SIZE)])
+        yield header if isinstance(header, ElfHeader) else None
+        at = start + size + size % 2
+
+
+def _keys(whole: bytes) -> Content:
     key = "private key" if whole.startswith(_PUTTY) or _PRIVATE_KEY.search(whole) else ""
     return Content(certificates=tuple(dict.fromkeys(certificates(whole))), secret=key)
 
@@ -159,15 +216,15 @@ def _lines(data: bytes) -> Iterator[str]:
             yield printable(text[:_LINE_LIMIT])
 
 
-def _ends_as_zip(whole: Buffer) -> bool:
-    return b"PK\x05\x06" in whole[-(1 << 16) - 22 :]
+def _ends_as_zip(whole: _Whole) -> bool:
+    return b"PK\x05\x06" in whole[max(0, len(whole) - _ENDS_WITHIN) : len(whole)]
 
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _whole(member: Member, source: Source) -> bytes | mmap.mmap:
+def _whole(member: Member, source: Source) -> _Whole:
     """All of a file; a large one lies on the disk, not in memory."""
     if member.size <= _IN_MEMORY:
         return member.head + source.read(member.size - len(member.head))

@@ -49,7 +49,7 @@ class Dynamic:
     runpath: tuple[str, ...] = ()
     """The folders searched first, ``$ORIGIN`` not replaced; an empty one is the working directory."""
     required: tuple[tuple[str, str], ...] = ()
-    """Library and version, as ``("libc.so.6", "GLIBC_2.34")``, without those that may be missing (weak)."""
+    """Library and version, as ``("libc.so.6", "GLIBC_2.34")``, each once, without those that may be missing (weak)."""
     defined: tuple[str, ...] = ()
     """The versions it defines, without the one that is its own name."""
     damage: str = ""
@@ -123,6 +123,7 @@ class _File:
         self.libraries: list[int] = []
         self.tags: dict[int, int] = {}
         self.text_left, self.versions_left = TEXT, VERSIONS
+        self.texts: dict[bytes, str] = {}
 
     def read(self) -> Dynamic | None:
         for kind, *fields in self.take("program headers", self.segments()):
@@ -151,7 +152,7 @@ class _File:
             soname="".join(self.take("own name", self.named(_SONAME, NAME))),
             needed=self.take("needed libraries", self.needed()),
             runpath=self.take("search path", self.runpath()),
-            required=self.take("needed versions", self.required()),
+            required=tuple(dict.fromkeys(self.take("needed versions", self.required()))),
             defined=self.take("defined versions", self.defined()),
             damage="; ".join(self.damage),  # at the end: the others add to it
         )
@@ -279,7 +280,7 @@ class _File:
         self.text_left -= len(raw)
         if self.text_left < 0:
             raise _DamagedError(f"more than {TEXT} bytes of strings")
-        return _decode(raw)
+        return self.texts.setdefault(raw, _decode(raw))  # equal ones are one object
 
 
 def _records(record: Struct, view: memoryview, count: int) -> Iterator[tuple[int, ...]]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -56,12 +56,13 @@ def scan_layers(archive: Archive, layers: Iterable[Layer], kept: Kept) -> dict[s
         for layer in own:
             made[layer.identity] = scan(layer, archive.budget)
         for share, worker in zip(others, workers, strict=True):
-            results = _results(worker)
-            for layer in share:
-                # What a worker could not do is done here, where its error can be told.
-                if one := results.get(layer.identity):
-                    one.spend(archive.budget)
-                made[layer.identity] = one or scan(layer, archive.budget)
+            wait = {layer.identity: layer for layer in share}
+            for one in _results(worker):
+                if wait.pop(one.name, None):
+                    one.spend(archive.budget)  # before the next is read
+                    made[one.name] = one
+            for layer in wait.values():  # what a worker could not do is done here, where its error can be told
+                made[layer.identity] = scan(layer, archive.budget)
     for identity, one in made.items():
         kept.add(identity, one)
     return {identity: replace(one, name=wanted[identity].name) for identity, one in (found | made).items()}
@@ -85,9 +86,11 @@ def _shares(archive: Archive, layers: Sequence[Layer]) -> list[list[Layer]]:
 def _workers(path: Path | None, shares: Sequence[Sequence[Layer]]) -> Iterator[list[_Worker]]:
     """A process a share, which ends with what is done here, also when that is interrupted."""
     workers: list[_Worker] = []
+    # -P: the working directory is the user's; what is called archway there is not this one
+    start = [sys.executable, "-P", "-m", "archway.verify.worker", str(path), str(len(shares) + 1)]
     try:
         for share in shares:
-            command = [sys.executable, "-m", "archway.verify.worker", str(path), *(layer.identity for layer in share)]
+            command = [*start, *(layer.identity for layer in share)]
             output: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed below
             workers.append((subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL), output))
         yield workers
@@ -99,13 +102,12 @@ def _workers(path: Path | None, shares: Sequence[Sequence[Layer]]) -> Iterator[l
             output.close()
 
 
-def _results(worker: _Worker) -> dict[str, Scan]:
+def _results(worker: _Worker) -> Iterator[Scan]:
+    """What a worker has made, one after the other, up to a line that makes no sense."""
     process, output = worker
     if process.wait() != 0:
-        return {}
+        return
     output.seek(0)
-    try:
-        scans = [from_json(line.decode()) for line in output]
-    except ValueError:
-        return {}
-    return {one.name: one for one in scans}
+    with suppress(ValueError):
+        for line in output:
+            yield from_json(line.decode())

@@ -54,8 +54,9 @@ _PUBLIC = re.compile(
     r"(?:[a-z0-9-]+\.)*(?:debian\.org|ubuntu\.com|alpinelinux\.org|fedoraproject\.org|centos\.org|redhat\.com|opensuse\.org"
     r"|rockylinux\.org|almalinux\.org|amazonaws\.com|amazonlinux\.com|postgresql\.org|docker\.com|nodesource\.com)"
 )
+# A JDK elsewhere brings a store of its own, with other authorities than the distribution's package.
 _STORES = re.compile(
-    r"/etc/(?:ssl|pki|ca-certificates)/.+|/usr/local/share/ca-certificates/.+|.*/(?:security|java)/cacerts"
+    r"/etc/(?:ssl|pki|ca-certificates)/.+|/usr/local/share/ca-certificates/.+|/etc/.*/(?:security|java)/cacerts"
 )
 _PACKAGED = re.compile(r"/usr/share/(?:ca-certificates|pki/ca-trust-source)/.+")
 _NOT_SECRET = re.compile(r"/usr/(?:local/)?share/doc/.+|.*/(?:tests?|testdata|examples?)/.+")
@@ -90,12 +91,13 @@ def _caches(root: Root) -> Iterator[Finding]:
     for (folder, what), files in sorted(found.items()):
         size = sum(file.size for file in files)
         shown = f"{what}: {count(len(files), 'file')}, {size / 1e6:.1f} MB"
-        yield Finding(rule="leftover-cache", path=printable(folder), found=shown, expected="none", layer=files[0].layer)
+        layer = printable(files[0].layer)
+        yield Finding(rule="leftover-cache", path=printable(folder), found=shown, expected="none", layer=layer)
 
 
 def _authorities(root: Root, own: frozenset[str]) -> Iterator[Finding]:
-    """Trusted authorities that no package of the image brings. An image without such a package is compared with the
-    machine's own only: it may have made its store from anything."""
+    """Trusted authorities that no package of the image brings. An image without such a package, and a store that
+    is not the system's, are compared with the machine's own only: they may be made from anything."""
     packaged = {print_ for file in root.files if _PACKAGED.fullmatch(file.path) for print_ in file.content.certificates}
     for file in root.files:
         if not (certificates := file.content.certificates) or _PACKAGED.fullmatch(file.path):

@@ -6,19 +6,33 @@ The rules of the search: ld.so(8) of glibc; musl knows ``/etc/ld-musl-ARCH.path`
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import NamedTuple
 
 from archway.verify import elf
 from archway.verify.dynamic import Dynamic
-from archway.verify.findings import Finding
+from archway.verify.findings import Finding, count
+from archway.verify.machine import in_system
 from archway.verify.root import Root, at
 from archway.verify.rootfs import File
 
 _MOST = 64  # folders of one kind: a hostile file names thousands, for thousands of libraries
+_MOST_FINDINGS = 20  # of one file
 _FOLDERS = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
-_TRIPLETS = {"armv7l": "arm-linux-gnueabihf", "ppc64le": "powerpc64le-linux-gnu"}
+_LIBCS = {
+    "glibc": re.compile(r"libc\.so\.6(?:\.1)?|ld-linux[^/]*\.so\.\d+|ld64\.so\.\d+"),
+    "musl": re.compile(r"libc\.musl-[^/]+|ld-musl-[^/]+|libc\.so"),
+}
+
+
+class _Versions(NamedTuple):
+    """The versions that a library defines, and the newest of each kind."""
+
+    all: frozenset[str]
+    newest: Mapping[str, str]
 
 
 class Linking:
@@ -28,31 +42,50 @@ class Linking:
         self._root = root
         self._fitting: dict[str, list[File]] = defaultdict(list)
         self._foreign: dict[str, File] = {}
+        self._versions: dict[str, _Versions] = {}
         for file in root.files:
-            header = file.content.elf
-            if isinstance(header, elf.ElfHeader):
-                for name in {
-                    posixpath.basename(file.path),
-                    file.content.dynamic.soname if file.content.dynamic else "",
-                } - {""}:
-                    if elf.fits(header, root.platform):
-                        self._fitting[name].append(file)
-                    else:
-                        self._foreign.setdefault(name, file)
+            self._add(posixpath.basename(file.path), file)
         for link in root.links:  # libz.so.1 is most often a link, with the library's own name behind it
-            if (there := root.find(link)) and there.content.elf:
-                name = posixpath.basename(link)
-                header = there.content.elf
-                if isinstance(header, elf.ElfHeader) and elf.fits(header, root.platform):
-                    self._fitting[name].append(there)
+            if there := root.find(link):
+                self._add(posixpath.basename(link), there)
+
+    def _add(self, name: str, file: File) -> None:
+        """A library counts by the name of its file: the loader opens that, whatever name it has inside."""
+        if self._fits(file):
+            self._fitting[name].append(file)
+        elif isinstance(file.content.elf, elf.ElfHeader):
+            self._foreign.setdefault(name, file)
 
     def check(self) -> Iterator[Finding]:
         """What the loader will not find, of every program and library of the platform."""
         for file in self._root.files:
-            header, dynamic = file.content.elf, file.content.dynamic
-            if dynamic and isinstance(header, elf.ElfHeader) and elf.fits(header, self._root.platform):
-                yield from self._interpreter(file, dynamic)
-                yield from self._libraries(file, dynamic)
+            dynamic = file.content.dynamic
+            if not dynamic or not self._fits(file) or self._is_other_libc(file, dynamic):
+                continue
+            findings = [*self._interpreter(file, dynamic), *self._libraries(file, dynamic)]
+            yield from findings[:_MOST_FINDINGS]
+            if more := findings[_MOST_FINDINGS:]:
+                yield at(file, more[0].rule, f"{count(len(more), 'finding')} more", "the libraries that it needs")
+
+    def _is_other_libc(self, file: File, dynamic: Dynamic) -> bool:
+        """Whether a library of a package (npm's ``prebuilds``) is for the C library that is not there, beside one for
+        that which is: the package takes the right one."""
+        theirs = _libc(dynamic.needed)
+        if not theirs or theirs in self._libcs or dynamic.interpreter or in_system(file.path):
+            return False
+        return not self._libcs.isdisjoint(self._libcs_of_folders[posixpath.dirname(file.path)])
+
+    @cached_property
+    def _libcs(self) -> frozenset[str]:
+        return frozenset(filter(None, (_libc([name]) for name in self._fitting)))
+
+    @cached_property
+    def _libcs_of_folders(self) -> Mapping[str, set[str]]:
+        folders: dict[str, set[str]] = defaultdict(set)
+        for file in self._root.files:
+            if file.content.dynamic and self._fits(file):
+                folders[posixpath.dirname(file.path)].add(_libc(file.content.dynamic.needed))
+        return folders
 
     def _interpreter(self, file: File, dynamic: Dynamic) -> Iterator[Finding]:
         wanted = dynamic.interpreter
@@ -80,12 +113,21 @@ class Linking:
                 found = f"{foreign.path}, a {foreign.content.elf}" if foreign else self._elsewhere(name)
                 yield at(file, "elf-needed", found, name)
                 continue
-            defined = library.content.dynamic.defined if library.content.dynamic else ()
-            wanted = set(required[name]).difference(defined) if defined and name in required else ()
-            if wanted:
+            versions = self._versions_of(library)
+            if versions.all and (wanted := set(required[name]) - versions.all):
                 newest = max(sorted(wanted), key=_age)
-                there = max((one for one in defined if _kind(one) == _kind(newest)), key=_age, default="none")
+                there = versions.newest.get(_kind(newest), "none")
                 yield at(file, "elf-version", f"{library.path} with {there}", f"{newest} of {name}")
+
+    def _versions_of(self, library: File) -> _Versions:
+        """Made once for each library: it may define many, and many may need it."""
+        if library.path not in self._versions:
+            defined = library.content.dynamic.defined if library.content.dynamic else ()
+            newest: dict[str, str] = {}
+            for version in defined:
+                newest[_kind(version)] = max(newest.get(_kind(version), version), version, key=_age)
+            self._versions[library.path] = _Versions(all=frozenset(defined), newest=newest)
+        return self._versions[library.path]
 
     def _elsewhere(self, name: str) -> str:
         others = self._fitting.get(posixpath.basename(name))
@@ -116,8 +158,7 @@ class Linking:
 
     @cached_property
     def _folders(self) -> tuple[str, ...]:
-        names = self._root.platform.names
-        triplet = _TRIPLETS.get(names.uname, f"{names.uname}-linux-gnu")
+        triplet = self._root.platform.names.gnu
         told = self._root.env.get("LD_LIBRARY_PATH", "").split(":")
         for file in self._root.files:
             if file.path.startswith("/etc/ld"):
@@ -126,6 +167,11 @@ class Linking:
         places = list(dict.fromkeys(place for place in told if place.startswith("/")))[:_MOST]
         real = map(self._root.resolve, (*places, *multiarch, *_FOLDERS))
         return tuple(dict.fromkeys(filter(None, real)))
+
+
+def _libc(names: Iterable[str]) -> str:
+    """The C library that one of these names is of; empty if none is."""
+    return next((libc for name in names for libc, pattern in _LIBCS.items() if pattern.fullmatch(name)), "")
 
 
 def _kind(version: str) -> str:

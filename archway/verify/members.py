@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archway.platforms import TABLE, Platform
+from archway.verify.elf import ElfHeader
 from archway.verify.findings import Finding
 from archway.verify.rootfs import flatten
 from archway.verify.scan import Scan
@@ -58,13 +59,27 @@ def compare(members: Sequence[Member], limits: Limits | None = None) -> Iterator
 
 
 def _shared_layers(members: Sequence[Member]) -> Iterator[Finding]:
-    seen: dict[str, Platform] = {}
+    """Layers that are the same for two members and hold programs of one of them alone.
+
+    With programs of both a layer is a bundle of them: the rules on each image say whether it is whole. Layers are
+    compared by what they hold, since the same files may be compressed in two ways.
+    """
+    seen: dict[object, tuple[Platform, str]] = {}
     for member in members:
         for layer, scan in dict(zip(member.layers, member.scans, strict=True)).items():
-            other = seen.setdefault(layer, member.platform)
-            if other != member.platform and scan.holds_programs:
-                found = f"one layer in the images for {other} and {member.platform}"
+            if not scan.holds_programs:
+                continue
+            other, named = seen.setdefault((scan.entries, scan.contents), (member.platform, layer))
+            if other != member.platform and _has_programs(scan, other) != _has_programs(scan, member.platform):
+                what = "one layer" if named == layer else "two layers of the same files"
+                found = f"{what} in the images for {other} and {member.platform}"
                 yield Finding(rule="list-shared-layer", found=found, expected="a layer for each", layer=layer)
+
+
+def _has_programs(scan: Scan, platform: Platform) -> bool:
+    """Whether a layer has code for the platform's own processor, and not only what fits every one."""
+    headers = (content.elf for content in scan.contents)
+    return any(isinstance(it, ElfHeader) and (it.bits, it.order, it.machine) == platform.names.elf for it in headers)
 
 
 def _paths(member: Member, limits: Limits) -> Mapping[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from archway.platforms import Platform
 from archway.verify.findings import Finding
@@ -12,8 +13,8 @@ from archway.verify.rootfs import File
 from archway.verify.tar import printable
 
 _MOST_LINKS = 40  # MAXSYMLINKS of Linux
-_DEEPEST = 200
 _NOWHERE = ("", _MOST_LINKS)
+_Walk = Generator[str, None, tuple[str, int]]
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -59,25 +60,44 @@ class Root:
 
     def resolve(self, path: str) -> str:
         """An absolute path with every symbolic link in it replaced; empty where links lead in a circle."""
-        return self._walk("/", path, 0)[0]
+        return self._follow(self._walk("/", path))[0]
 
-    def _walk(self, done: str, path: str, depth: int) -> tuple[str, int]:
-        """Where a path leads from a folder, and through how many links. Each link is followed once: a million hostile
-        ones that lead to each other would take hours."""
+    def _follow(self, walk: _Walk) -> tuple[str, int]:
+        """Where a walk leads, and through how many links. Each link is followed once and without recursion: a million
+        hostile ones that lead to each other would take hours. What is kept of a link holds wherever it is met."""
+        walks = deque([("", walk)])
+        result, lost = _NOWHERE, False
+        while walks:
+            link, walk = walks[-1]
+            try:
+                wanted = next(walk)
+            except StopIteration as end:
+                walks.pop()
+                result = end.value
+                if link:
+                    self._followed[link] = result
+                continue
+            self._followed[wanted] = _NOWHERE  # until it is known, so that a circle ends: all of it leads nowhere
+            walks.append((wanted, self._walk(posixpath.dirname(wanted), self._links[wanted])))
+            if len(walks) > _MOST_LINKS + 2:  # the first one is through too many: it stays nowhere, the others go on
+                walks.popleft()
+                lost = True
+        return _NOWHERE if lost else result
+
+    def _walk(self, done: str, path: str) -> _Walk:
+        """Follow a path from a folder. Gives the links that are not known yet, and goes on when they are."""
         links = 0
+        done = "/" if path.startswith("/") else done
         for part in path.split("/"):
             if part == "..":
                 done = posixpath.dirname(done)
             elif part not in ("", "."):
                 here = posixpath.join(done, part)
-                target = self._links.get(here)
-                if target is None:
+                if here not in self._links:
                     done = here
                     continue
                 if here not in self._followed:
-                    self._followed[here] = _NOWHERE  # until it is known, so that a circle ends
-                    start = "/" if target.startswith("/") else done
-                    self._followed[here] = self._walk(start, target, depth + 1) if depth < _DEEPEST else _NOWHERE
+                    yield here
                 done, more = self._followed[here]
                 links += 1 + more
                 if links > _MOST_LINKS:

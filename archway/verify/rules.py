@@ -54,7 +54,7 @@ _ALL = (
         id="base-missing", subject=_DOCKERFILE, exempt=False, refuses=True,
         title="an image from elsewhere does not exist",
         why="FROM, COPY --from or RUN --mount=from names a tag or digest that its registry does not have.",
-        mend="Correct the name; the message has the nearest tags that there are.",
+        mend="Correct the name; the message has the nearest tags, where the repository has any.",
     ),
     Rule(
         id="base-platform", subject=_DOCKERFILE, exempt=False, refuses=True,
@@ -135,6 +135,12 @@ _ALL = (
         mend="Write: # archway: allow RULE: REASON",
     ),
     # -------------------------------------------------------------------------------------------- what an image holds
+    Rule(
+        id="unproven", subject=_IMAGE, exempt=False,
+        title="an image that was asked for could not be looked at",
+        why="It is neither built here nor published, or cannot be read: nobody knows what it holds.",
+        mend="Build it (inv build), or look at why it cannot be read; the message says which.",
+    ),
     Rule(
         id="config-platform", subject=_IMAGE, exempt=False,
         title="the image says that it is for another platform",
@@ -270,5 +276,5 @@ _ALL = (
 
 RULES = {rule.id: rule for rule in _ALL}
 
-EXEMPT = frozenset(rule.id for rule in _ALL if rule.exempt)
-"""The rules that take exceptions."""
+EXEMPT = frozenset(rule.id for rule in _ALL if rule.exempt and rule.subject in (Subject.IMAGE, Subject.LIST))
+"""The rules that take exceptions in ``image.toml``; Dockerfiles have theirs in comments."""

@@ -1,7 +1,8 @@
 """One layer, read once: its entries in their order, and what is known of each file's content.
 
-A scan depends on the layer's bytes alone, never on the image or platform that it is looked at for. So it can be kept
-by the layer's digest (:mod:`archway.records`) and made by another process.
+A scan depends on the layer's bytes alone (but for its name), never on the image or platform that it is looked at for.
+So it can be kept by the layer's digest (:mod:`archway.records`) and made by another process
+(:mod:`archway.verify.worker`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pydantic import TypeAdapter
 from archway.verify.content import NOTHING, Content, read_content
 from archway.verify.tar import Budget, Source, members, normal_path, weight
 
+_OVERHEAD = 64  # bytes that Python needs for a text or a small tuple, besides its characters
+
 
 class Layer(Protocol):
     """A layer of an image, as a tar archive."""
@@ -26,8 +29,8 @@ class Layer(Protocol):
 
 
 class Entry(NamedTuple):
-    """An entry of a layer. ``path`` and a hard link's ``link`` are normal; ``kind`` is tar's; ``content`` is a
-    number in :attr:`Scan.contents`."""
+    """An entry of a layer. ``path`` and a hard link's ``link`` are normal, a symbolic link's is what it says; ``kind``
+    is tar's; ``content`` is an index into :attr:`Scan.contents`."""
 
     path: str
     kind: str
@@ -39,7 +42,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scan:
-    """What a layer holds. ``name`` is what findings call it; ``data`` is its size as a tar archive, in bytes."""
+    """What a layer holds. ``name`` is what findings call it; the first of ``contents`` is that of all entries of which
+    nothing need be known; ``data`` is the size as a tar archive, in bytes."""
 
     name: str
     entries: tuple[Entry, ...]
@@ -48,19 +52,19 @@ class Scan:
 
     @property
     def holds_programs(self) -> bool:
-        """Whether a file of it is ELF."""
+        """Whether a file of it is ELF, also one that is cut short."""
         return any(content.elf for content in self.contents)
 
     def spend(self, budget: Budget) -> None:
-        """Count a scan that was made elsewhere against the limits of an archive."""
+        """Count a scan that was made elsewhere against the limits of an archive.
+
+        :raises VerifyError: it is more than they leave
+        """
         names = sum(weight(entry.path) + weight(entry.link) for entry in self.entries)
         budget.spend(data=self.data, entries=len(self.entries), names=names + sum(map(_size, self.contents)))
 
     def as_json(self) -> str:
-        """The scan as text; :func:`from_json` reads it.
-
-        :raises ValueError: a text of it cannot be written
-        """
+        """The scan as text of one line, in ASCII; :func:`from_json` reads it."""
         contents = _CONTENTS.dump_python(self.contents, exclude_defaults=True)
         return json.dumps({"name": self.name, "entries": self.entries, "contents": contents, "data": self.data})
 
@@ -85,7 +89,7 @@ def from_json(text: str) -> Scan:
 
 
 def scan(layer: Layer, budget: Budget) -> Scan:
-    """Read a layer to its end.
+    """Read a layer to its end. What it holds counts against the budget as it is read.
 
     :raises VerifyError: it cannot be read, is not what its digest says, or asks for more than the limits
     """
@@ -106,10 +110,15 @@ def scan(layer: Layer, budget: Budget) -> Scan:
 
 
 def _size(content: Content) -> int:
-    """About how many bytes the texts of a content take."""
-    texts: list[Iterable[str]] = [content.certificates, content.lines]
-    if content.dynamic:
-        texts += [content.dynamic.needed, content.dynamic.defined, content.dynamic.runpath]
+    """About how many bytes a content takes: each text as often as it is named, since in JSON none is shared."""
+    texts: list[Iterable[str]] = [(content.script, content.secret), content.certificates, content.lines]
+    pairs: list[tuple[str, str]] = []
+    if there := content.dynamic:
+        texts += [(there.interpreter, there.soname, there.damage), there.needed, there.runpath, there.defined]
+        pairs += there.required
     if content.bundle:
-        texts += [(native.path for native in content.bundle.natives), content.bundle.troubles]
-    return sum(weight(text) + 64 for some in texts for text in some)
+        texts.append(content.bundle.troubles)
+        pairs += [(native.path, native.library) for native in content.bundle.natives]
+    size = sum(weight(text) + _OVERHEAD for some in texts for text in some if text)
+    size += sum(weight(first) + weight(second) + _OVERHEAD for first, second in pairs)
+    return size + _OVERHEAD * len(content.objects)

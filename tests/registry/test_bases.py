@@ -202,5 +202,5 @@ def test_refusal(tmp_path: Path, shelf: Pushed) -> None:
     name = f"{shelf.host}/{shelf.path}"
     found = findings(tmp_path, f"FROM {name}:13 AS a\nFROM {name}:12\nCOPY --from=a / /\n")
 
-    with pytest.raises(VerifyError, match=r"(?s)2 images from elsewhere.*app/Dockerfile:1: .*app/Dockerfile:2: "):
+    with pytest.raises(VerifyError, match=r"(?s)2 findings in Dockerfiles.*app/Dockerfile:1: .*app/Dockerfile:2: "):
         refuse(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from archway.engine import Engine
-from archway.errors import RegistryError, UsageError, VerifyError
+from archway.errors import ListError, RegistryError, UsageError
 from archway.platforms import Platform
 from archway.verify import Report
 from archway.verify_reference import verify_reference
@@ -83,7 +83,7 @@ def test_layers_are_downloaded_once(tmp_path: Path, shelf: Pushed) -> None:
 def test_nobody_has_it(tmp_path: Path, shelf: Pushed) -> None:
     """A tag that is nowhere is refused with the nearest one."""
     shelf.image("4.0.1", "amd64")
-    with pytest.raises(VerifyError, match=r"is not there(?s:.)*4\.0\.1"):
+    with pytest.raises(ListError, match=r"is not there(?s:.)*4\.0\.1"):
         proven(tmp_path, f"{shelf.host}/{shelf.path}:4.0.2")
 
 
@@ -91,7 +91,8 @@ def test_nobody_has_it(tmp_path: Path, shelf: Pushed) -> None:
     ("text", "what"),
     [
         ("/nowhere/image.tar", "there is no such file"), ("image.tar", "there is no such file"), ("/", "is a folder"),
-        ("x" * 5000, "no name of an image and no file"), ("Ab:c:d", "is no name of an image"), ("a\0b", "no name of an image"),
+        ("x" * 5000, "no name of an image and no file"), ("Ab:c:d", "is no name of an image"),
+        ("a\0b", "no name of an image"),
     ],
 )  # fmt: skip
 def test_what_is_no_reference(tmp_path: Path, text: str, what: str) -> None:

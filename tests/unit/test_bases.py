@@ -392,7 +392,7 @@ def test_refusal_tells_everything(capsys: pytest.CaptureFixture[str]) -> None:
         refuse(findings)
     text = str(refused.value)
 
-    assert "2 images from elsewhere cannot be built on" in text
+    assert "nothing was built: 2 findings in Dockerfiles" in text
     assert "app/Dockerfile:1: found FROM a:1 for linux/amd64, expected linux/arm64" in text
     assert "app/Dockerfile:2: found COPY --from b:1, a tag that is not there" in text
     assert "did you mean 2?" in text

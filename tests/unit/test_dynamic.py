@@ -313,7 +313,7 @@ SAMPLES: dict[str, Dynamic | None] = {
     "strings-twice": Dynamic(
         interpreter="/lib/ld.so",
         needed=("\x0b", ""),
-        required=(("ELF\x02\x01\x01", ""), ("ELF\x02\x01\x01", ""), ("", "")),
+        required=(("ELF\x02\x01\x01", ""), ("", "")),
         defined=("", ""),
     ),
 }
@@ -383,6 +383,17 @@ def test_overlapping_names() -> None:
     assert read is not None
     assert read.damage == "needed libraries: more than 4194304 bytes of strings"
     assert sum(map(len, read.needed)) <= dynamic.TEXT
+
+
+def test_equal_texts() -> None:
+    """A version that is wanted twice is one, and equal texts of a file are one object."""
+    pairs = (("libx.so", "X_1"), ("libx.so", "X_2"), ("libx.so", "X_1"), ("liby.so", "X_1"))
+    read = read_dynamic(written(Elf(is_=Dynamic(needed=("libx.so", "liby.so"), required=pairs))))
+
+    assert read is not None
+    assert read.required == (pairs[0], pairs[1], pairs[3])
+    assert read.required[0][0] is read.required[1][0] is read.needed[0]
+    assert read.required[0][1] is read.required[2][1]
 
 
 # --------------------------------------------------------------------------------------------------------- fuzzing

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archway.errors import VerifyError
-from archway.verify import Budget, Limits, Report, check_archive
+from archway.verify import Budget, Limits, Report, check_archive, open_archive
 from archway.verify.dynamic import Dynamic
+from archway.verify.scan import scan
 from archway.verify.tar import Stream, members
 from tests.unit.archives import (
     AMD64,
@@ -192,6 +193,43 @@ def test_very_many_versions() -> None:
     library = linked(soname="libx.so", defined=versions)
 
     assert [it[0] for it in found(tar(entry("lib/x", wanting), entry("lib/libx.so", library)))] == ["elf-version"]
+
+
+def test_very_long_versions() -> None:
+    """A library's long name counts for each version wanted of it: a small file cannot fill the memory of a scan."""
+    pairs = [("l" * 4000, str(number)) for number in range(60_000)]
+    data = linked(interpreter=LOADER, needed=["l" * 4000], required=pairs)
+
+    assert len(data) < 3 << 20
+    with pytest.raises(VerifyError, match="more bytes of names and documents"):
+        report(tar(entry("x", data)))
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (linked(interpreter="/" + "x" * 4000), 4000),
+        (linked(soname="x" * 4000), 4000),
+        (linked(needed=["x" * 4000]), 4000),
+        (linked(required=[("x", "v" * 4000)]), 4000),
+        (linked(required=[("l" * 4000, "1"), ("l" * 4000, "2")]), 8000),
+        (b"#!/" + b"x" * 300, 250),
+        (packed((f"{'x' * 4000}.so", elf(AMD64))), 4000),
+        (packed(("x.so", elf(AMD64)), ("META-INF/MANIFEST.MF", b"Bundle-SymbolicName: %s\n" % (b"x" * 200))), 200),
+    ],
+)
+def test_all_texts_count(data: bytes, size: int) -> None:
+    """Every text that is kept of a file counts against the limits, when it is read and when it was kept."""
+    layer = oci(Made(layers=[tar(entry("x", data))], platform="linux/arm64"))
+    with open_archive(io.BytesIO(layer)) as archive:
+        (image,) = archive.images()
+        made = scan(image.layers[0], Budget(Limits(), where="test"))
+
+        with pytest.raises(VerifyError, match="more bytes of names"):
+            scan(image.layers[0], Budget(Limits(names=size), where="test"))
+    with pytest.raises(VerifyError, match="more bytes of names"):
+        made.spend(Budget(Limits(names=size), where="test"))
+    made.spend(Budget(Limits(names=size + 500), where="test"))
 
 
 def test_very_long_numbers() -> None:

@@ -6,15 +6,17 @@ import io
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from archway.errors import VerifyError
-from archway.verify import Limits, Scan, layers, open_archive
+from archway.verify import Budget, Limits, Scan, layers, open_archive, worker
+from archway.verify.archive import Archive
 from archway.verify.layers import Nowhere, scan_layers
-from archway.verify.scan import from_json
+from archway.verify.scan import Layer, from_json, scan
 from archway.verify.worker import main
 from tests.unit.archives import ARM64, Made, docker, elf, entry, oci, symlink, tar
 from tests.unit.proofs import linked, packed
@@ -78,6 +80,19 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The layers that are scanned in this process."""
+    names: list[str] = []
+
+    def counted(layer: Layer, budget: Budget) -> Scan:
+        names.append(layer.name)
+        return scan(layer, budget)
+
+    monkeypatch.setattr(layers, "scan", counted)
+    return names
+
+
 def test_small_archive_needs_no_process(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read in less time than a process takes to start is read here."""
     monkeypatch.setattr(subprocess, "Popen", None)
@@ -93,7 +108,7 @@ def test_other_processes_give_the_same(path: Path, started: list[list[str]], mon
 
     assert here == there
     assert len(started) == 2
-    assert len({layer for command in started for layer in command[4:]}) in (2, 3)
+    assert len({layer for command in started for layer in command[6:]}) in (2, 3)
     assert children() == []
 
 
@@ -101,7 +116,7 @@ def test_what_is_given_back_is_complete(path: Path, capsys: pytest.CaptureFixtur
     """A process gives all of its layers, as text that says the same, whatever the names in it are."""
     here = scanned(path)
 
-    assert main(str(path), set(here)) == 0
+    assert main(str(path), 1, set(here)) == 0
 
     made = [from_json(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -119,6 +134,57 @@ def test_failed_process_tells_its_error(tmp_path: Path, started: list[list[str]]
     with pytest.raises(VerifyError, match="the data is not what its digest says"):
         scanned(path)
     assert started
+    assert children() == []
+
+
+def test_folder_with_our_name(
+    path: Path, started: list[list[str]], here: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is called archway in the working directory is not run by other processes."""
+    package, mark = tmp_path / "cwd" / "archway", tmp_path / "was-run"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(f"open({str(mark)!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(package.parent)
+
+    assert len(scanned(path)) == 4
+    assert not mark.exists()
+    assert len(started) == 2
+    assert len(here) in (1, 2)  # the others were made by processes, which found their package
+
+
+def test_processes_share_the_limits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process has its part of the limits, so that all together have them once."""
+    wanted = set(scanned(path))
+    given: list[Limits] = []
+
+    def opened(path: str, *, limits: Limits) -> AbstractContextManager[Archive]:
+        given.append(limits)
+        return open_archive(path, limits=limits)
+
+    monkeypatch.setattr(worker, "open_archive", opened)
+
+    assert main(str(path), 4, wanted) == 0
+    assert main(str(path), 1_000_000, wanted) == 1  # one entry
+    assert given[0] == Limits(data=16 << 30, entries=250_000, names=32 << 20)
+
+
+def test_results_are_counted_one_by_one(
+    path: Path, started: list[list[str]], here: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other processes have made counts against the limits before the next of it is read."""
+    read: list[str] = []
+
+    def spend(one: Scan, budget: Budget) -> None:
+        read.append(one.name)
+        raise VerifyError("too much")
+
+    monkeypatch.setattr(Scan, "spend", spend)
+
+    with pytest.raises(VerifyError, match="too much"):
+        scanned(path)
+    assert len(read) == 1
+    assert len(started) == 2
+    assert here
     assert children() == []
 
 
@@ -141,9 +207,9 @@ def test_worker_refuses_what_it_cannot_read(path: Path, tmp_path: Path) -> None:
     """A layer that is not there, and a file that is no archive, are an exit code and no output of Python's."""
     (tmp_path / "text").write_text("text")
 
-    assert main(str(path), {"sha256:none"}) == 1
-    assert main(str(tmp_path / "text"), {"sha256:none"}) == 1
-    assert main(str(tmp_path / "none"), set()) == 1
+    assert main(str(path), 1, {"sha256:none"}) == 1
+    assert main(str(tmp_path / "text"), 1, {"sha256:none"}) == 1
+    assert main(str(tmp_path / "none"), 1, set()) == 1
 
 
 def test_kept_scans_are_not_made_again(path: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_used() -> None:
 @pytest.mark.parametrize(
     ("comment", "found", "expected"),
     [
-        ("arch-wrd: x", "the rule 'arch-wrd', which there is not", "did you mean arch-word?"),
+        ("arch-wrd: x", "the rule 'arch-wrd', which there is not", "a rule (did you mean arch-word?)"),
         ("arg-default: x", "arg-default, which takes no exceptions", "no exception, but a mended line"),
         ("elf-needed: x", "elf-needed, a rule of what an image holds", "[[verify.allow]] in image.toml"),
         ("uname", "no reason", "# archway: allow uname: REASON"),

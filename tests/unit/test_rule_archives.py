@@ -206,6 +206,42 @@ def test_readable_archive_is_fine() -> None:
     assert found(tar(entry("a.jar", packed(("a", b"text"), method=zipfile.ZIP_STORED)))) == []
 
 
+@pytest.mark.parametrize("path", [JAR, "opt/run"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"@ 2>/dev/null # 2>nul & echo off & goto BOF\n:\nexec java -jar $0\n",  # Mill, sbt-assembly
+        b"MZ" + bytes(58) + b"\x80\0\0\0" + bytes(2000),  # launch4j
+        b"PK\5\6" + bytes(18),
+    ],
+)
+def test_archive_behind_anything(path: str, before: bytes) -> None:
+    """The JVM opens an archive whatever stands before it, and so does the proof."""
+    assert [it[0] for it in found(tar(entry(path, before + LEVELDB)))] == ["native-missing"]
+
+
+@pytest.mark.parametrize("name", ["x.jar", "x.WAR", "x.ear", "x.nar", "x.whl", "x.zip"])
+def test_archive_by_name(name: str) -> None:
+    """What is called an archive is looked into whatever it begins with, also where that means something else."""
+    for before in (b"text\n", b"\0", b"-----BEGIN CERTIFICATE-----\n", b"!<arch>\n"):
+        assert [it[0] for it in found(tar(entry(f"opt/{name}", before + LEVELDB)))] == ["native-missing"]
+
+
+def test_secret_before_an_archive() -> None:
+    """A private key does not hide before an archive, nor the archive behind it."""
+    data = b"-----BEGIN PRIVATE KEY-----\n" + LEVELDB
+
+    assert {it[0] for it in found(tar(entry("opt/x.jar", data)))} == {"leftover-key", "native-missing"}
+
+
+def test_program_that_holds_an_end_record() -> None:
+    """The bytes of an end record in a program for Windows, or in a text, are no archive; in one by name they are."""
+    data = b"MZ" + bytes(2000) + b"PK\5\6" * 101 + b"PK\5\6\0\0\0\0\1\0\1\0" + bytes(10)
+
+    assert found(tar(entry("opt/x.exe", data), entry("opt/x", b"@" + data))) == []
+    assert [it[0] for it in found(tar(entry("opt/x.jar", data)))] == ["archive-unread"]
+
+
 def test_archive_behind_a_program() -> None:
     """An archive at the end of a program or script is looked into as well."""
     script = b"#!/bin/sh\nexec java -jar $0\n" + LEVELDB

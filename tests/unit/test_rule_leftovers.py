@@ -134,7 +134,7 @@ def key_store(*pems: bytes) -> bytes:
 
 PACKAGE = entry("usr/share/ca-certificates/mozilla/x.crt", authority("public"))
 STORES = ["etc/ssl/certs/ca-certificates.crt", "usr/local/share/ca-certificates/x.crt", "etc/pki/tls/certs/x.pem"]
-JAVA = ["etc/ssl/certs/java/cacerts", "opt/java/lib/security/cacerts"]
+JAVA = ["etc/ssl/certs/java/cacerts", "etc/java/security/cacerts"]
 
 
 def strange(path: str, whose: str = "that no package brings") -> list[Found]:
@@ -165,6 +165,15 @@ def test_certificate_authority_in_a_key_store_is_found(path: str) -> None:
 
     assert found(tar(PACKAGE, entry(path, key_store(public, proxy)))) == strange(path)
     assert found(tar(PACKAGE, entry(path, key_store(public)))) == []
+
+
+def test_key_store_of_a_jdk_is_fine() -> None:
+    """A JDK that is no package has other authorities than the distribution; this machine's own are found there too."""
+    path, own = "opt/java/openjdk/lib/security/cacerts", frozenset({fingerprint(authority("proxy"))})
+    layer = tar(PACKAGE, entry(path, key_store(authority("proxy"))))
+
+    assert found(layer) == []
+    assert found(layer, own=own) == strange(path, "of the machine that built it")
 
 
 def test_several_authorities() -> None:

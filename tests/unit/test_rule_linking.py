@@ -104,9 +104,15 @@ def test_library_elsewhere_is_found() -> None:
 
 def test_library_by_its_own_name() -> None:
     """A library whose file has another name than the one that is wanted is not found by the loader."""
-    assert search(entry("usr/lib/libx-1.2.so", LIBRARY)) == missing(
-        "/usr/lib/libx-1.2.so, where the loader does not look"
-    )
+    assert search(entry("usr/lib/libx-1.2.so", LIBRARY)) == missing()
+
+
+def test_own_name_of_a_library_is_no_file() -> None:
+    """Also a program outside of PATH finds no library that only calls itself by the name."""
+    program = tool("libx.so.1", path="opt/x/tool")
+
+    assert found(tar(LOADED, program, entry("opt/y/libother.so", LIBRARY))) == missing(path="/opt/x/tool")
+    assert found(tar(LOADED, program, entry("opt/y/libx.so.1", linked(soname="libother.so")))) == []
 
 
 def test_library_of_another_machine_is_found() -> None:
@@ -198,6 +204,61 @@ def test_library_by_full_path() -> None:
     assert len(found(tar(*layer, entry("opt/libx.so.1", b"text")))) == 1
 
 
+def test_many_missing_libraries() -> None:
+    """Of very many missing libraries of one file the first are named, and the others counted."""
+    findings = found(tar(LOADED, tool(*(f"lib{number:02}.so" for number in range(33)))))
+
+    assert [it[3] for it in findings[:20]] == [f"lib{number:02}.so" for number in range(20)]
+    assert findings[20:] == [("elf-needed", "/usr/bin/tool", "13 findings more", "the libraries that it needs")]
+
+
+GLIBC, MUSL_LIBC = entry("usr/lib/libc.so.6", elf(ARM64)), entry("lib/libc.musl-aarch64.so.1", elf(ARM64))
+
+
+def prebuilt(path: str, libc: str) -> Entry:
+    return entry(path, linked(needed=(libc,)))
+
+
+@pytest.mark.parametrize("folder", ["app/node_modules/x/prebuilds/linux-arm64", "usr/lib/node_modules/x"])
+def test_library_for_another_libc_is_fine(folder: str) -> None:
+    """A package's library for the C library that is not there is fine beside one for that which is."""
+    both = (
+        prebuilt(f"{folder}/x.glibc.node", "libc.so.6"),
+        prebuilt(f"{folder}/x.musl.node", "libc.musl-aarch64.so.1"),
+    )
+
+    assert found(tar(GLIBC, *both)) == []
+    assert found(tar(MUSL_LIBC, *both)) == []
+    assert {it[1] for it in found(tar(*both))} == {f"/{folder}/x.glibc.node", f"/{folder}/x.musl.node"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("app/x/x.node", "app/y/x.node"), ("usr/lib/libx.so", "usr/lib/liby.so"), ("lib/libx.so", "lib/liby.so")],
+)
+def test_library_for_another_libc_is_found(theirs: str, ours: str) -> None:
+    """It is found in another folder, and always in the folders of the system; a program is found anywhere."""
+    name = "libc.musl-aarch64.so.1"
+    program = entry("app/tool", linked(interpreter=LOADER, needed=(name,)))
+
+    assert found(tar(GLIBC, prebuilt(theirs, name), prebuilt(ours, "libc.so.6"))) == missing(
+        path=f"/{theirs}", name=name
+    )
+    assert found(tar(LOADED, GLIBC, program, prebuilt("app/x.node", "libc.so.6"))) == missing(
+        path="/app/tool", name=name
+    )
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_long_chain_of_links(first: bool) -> None:
+    """Through more than 40 links nothing is found; the last of them work, also after the first was tried."""
+    links = [symlink(f"opt/l{number:03}", f"l{number + 1:03}") for number in range(300)]
+    wanted = ("/opt/l000", "/opt/l290") if first else ("/opt/l290", "/opt/l000")
+    layer = (LOADED, tool(*wanted), *links, entry("opt/l300", LIBRARY))
+
+    assert found(tar(*layer)) == missing(name="/opt/l000")
+
+
 def test_names_without_text() -> None:
     """The names that a file gives are printed escaped."""
     layer = tar(LOADED, tool("lib\udcff\x1b.so"))
@@ -244,3 +305,15 @@ def test_version_of_another_kind() -> None:
     assert versions("CXXABI_1.3") == [
         ("elf-version", "/usr/bin/tool", "/usr/lib/libc.so.6 with none", "CXXABI_1.3 of libc.so.6")
     ]
+
+
+def test_many_versions_of_many_libraries() -> None:
+    """A library's versions are read once, however many programs and names lead to it."""
+    names = [f"lib{number}.so" for number in range(60)]
+    program = linked(interpreter=LOADER, needed=names, required=[(name, "X_9") for name in names])
+    library = entry("usr/lib/lib0.so", linked(defined=[f"X_{number}.1" for number in range(2000)]))
+    links = [symlink(f"usr/lib/{name}", "lib0.so") for name in names[1:]]
+    findings = found(tar(LOADED, entry("usr/bin/tool", program), library, *links))
+
+    assert findings[0] == ("elf-version", "/usr/bin/tool", "/usr/lib/lib0.so with X_1999.1", "X_9 of lib0.so")
+    assert findings[20:] == [("elf-version", "/usr/bin/tool", "40 findings more", "the libraries that it needs")]

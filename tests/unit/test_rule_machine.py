@@ -129,6 +129,18 @@ def beside(theirs: str, ours: str, own: bytes | None = None) -> tuple[list[Found
         ("opt/x86_64/x.so", "opt/arm64/x.so"),
         ("usr/lib/node_modules/x/prebuilds/linux-x64/x.node", "usr/lib/node_modules/x/prebuilds/linux-arm64/x.node"),
         ("app/@img/sharp-linux-x64/lib/sharp-linux-x64.node", "app/@img/sharp-linux-arm64/lib/sharp-linux-arm64.node"),
+        ("opt/linux-amd64/tool-amd64", "opt/linux-arm64/tool-arm64"),
+        ("opt/linux-x86_64/tool-x86_64", "opt/linux-aarch64/tool-aarch64"),
+        ("opt/linux-x86_64/tool-amd64", "opt/linux-aarch64/tool-arm64"),
+        ("usr/share/x/tool-amd64", "usr/share/x/tool-arm64"),
+        ("usr/local/go/pkg/tool/linux_amd64/vet", "usr/local/go/pkg/tool/linux_arm64/vet"),
+        ("usr/lib64/python3.12/site-packages/x/x64/x.so", "usr/lib64/python3.12/site-packages/x/arm64/x.so"),
+        ("usr/lib64/node_modules/x/linux-x64/x.node", "usr/lib64/node_modules/x/linux-arm64/x.node"),
+        (
+            "usr/local/go/src/runtime/race/internal/amd64v1/race_linux.syso",
+            "usr/local/go/src/runtime/race/race_linux_arm64.syso",
+        ),
+        ("go/src/x/race_freebsd_amd64.syso", "go/src/x/race_linux_arm64.syso"),
     ],
 )
 def test_bundled_program_is_fine(theirs: str, ours: str) -> None:
@@ -150,6 +162,9 @@ def test_bundled_program_is_fine(theirs: str, ours: str) -> None:
         ("usr/local/bin/tool-amd64", "usr/local/bin/tool-arm64"),
         ("usr/local/lib/x86_64/libx.so", "usr/local/lib/aarch64/libx.so"),
         ("bin/tool-amd64", "bin/tool-arm64"),
+        ("go/src/x/race_linux_amd64.syso", "go/src/y/race_linux_arm64.syso"),
+        ("go/x/race_freebsd_amd64.syso", "go/x/race_linux_arm64.syso"),
+        ("usr/lib64/x64/x.so", "usr/lib64/arm64/x.so"),
     ],
 )
 def test_unlike_program_is_found(theirs: str, ours: str) -> None:
@@ -178,3 +193,106 @@ def test_bundled_sibling_behind_a_link() -> None:
     assert found(tar(*layer), platform=AMD64_PLATFORM) == [
         ("elf-machine", "/opt/real/x", f"{AARCH64} shared object", X86)
     ]
+
+
+# ----------------------------------------------------------------------------------------------------- static libraries
+
+
+def library(*members: tuple[str, bytes], magic: bytes = b"!<arch>\n") -> bytes:
+    """A static library."""
+    data = magic
+    for name, content in members:
+        head = f"{name:<16}{0:<12}{0:<6}{0:<6}{644:<8}{len(content):<10}`\n"
+        data += head.encode() + content + b"\n" * (len(content) % 2)
+    return data
+
+
+FOREIGN_OBJECT = (
+    "elf-machine", "/usr/lib/libx.a", f"an archive of objects with a {X86} object file", AARCH64
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("x.o/", elf(AMD64, kind=1))],
+        [("/", b"\0\0\0\0"), ("//", b"a-very-long-name.o/\n"), ("/0", elf(AMD64, kind=1))],
+        [("a.o/", elf(ARM64, kind=1)), ("text/", b"odd"), ("x.o/", elf(AMD64, kind=1)), ("y.o/", elf(AMD64, kind=1))],
+        [("#1/20", b"a-very-long-name.o\0\0" + elf(AMD64, kind=1))],
+    ],
+)
+def test_foreign_object_in_a_library_is_found(members: list[tuple[str, bytes]]) -> None:
+    """A static library with an object of another machine is found, whatever its members are called."""
+    layer = tar(entry("usr/lib/libx.a", library(*members)))
+
+    assert found(layer) == [FOREIGN_OBJECT]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        library(),
+        library(("x.o/", elf(ARM64, kind=1))),
+        library(("debian-binary", b"2.0\n"), ("control.tar.xz", b"\xfd7zXZ")),
+        library(("x.o/", elf(AMD64)[:19])),
+        library(("x.o/", b""))[:-3],
+        library(("x.o/", b""))[:-60] + b"x" * 60,
+        library(("#1/99999999", elf(AMD64))),
+        library(("x.o/", elf(AMD64)), magic=b"!<thin>\n"),
+    ],
+)
+def test_library_that_is_fine(data: bytes) -> None:
+    """A library of this machine, a package of Debian, a damaged library and one without data have no foreign object."""
+    assert found(tar(entry("usr/lib/libx.a", data))) == []
+
+
+def test_library_of_very_many_objects() -> None:
+    """Of very many members and headers a bounded number is looked at and kept."""
+    headers = [("x.o/", elf(machine, kind=1)) for machine in range(1000)]
+    many = library(("x", b"")) + library(("x", b""))[8:] * 300_000
+
+    assert [it[0] for it in found(tar(entry("usr/lib/libx.a", library(*headers))))] == ["elf-machine"]
+    assert found(tar(entry("usr/lib/libx.a", many + library(("x.o/", elf(AMD64)))[8:]))) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("opt/linux-amd64/tool-amd64", "opt/linux-arm64/tool-arm64"),
+        ("opt/linux-x64/tool-x86_64", "opt/linux-arm64/tool-aarch64"),
+        ("go/src/race/internal/amd64v1/race_linux.syso", "go/src/race/race_linux_arm64.syso"),
+    ],
+)
+def test_bundle_is_fine_on_each_of_its_platforms(theirs: str, ours: str) -> None:
+    """A bundle is one for each of its platforms."""
+    layer = tar(entry(theirs, elf(AMD64)), entry(ours, elf(ARM64)))
+
+    assert [found(layer, platform=it) for it in (AMD64_PLATFORM, ARM64_PLATFORM)] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("opt/x/libx.so", "linux-amd64/libx.so"),
+        ("opt/x/current", "linux-amd64"),
+        ("opt/x/linux-arm64-v8", "linux-amd64"),
+        ("usr/lib/libx.so", "/opt/x/latest/libx.so"),
+    ],
+)
+def test_foreign_program_behind_a_plain_link_is_found(link: str, target: str) -> None:
+    """A foreign program that a link without its platform's word leads to is what would be loaded, and is found."""
+    layer = [entry("opt/x/linux-amd64/libx.so", elf(AMD64)), entry("opt/x/linux-arm64/libx.so", elf(ARM64))]
+    links = [symlink("opt/x/latest", "linux-amd64"), symlink(link, target)] if "latest" in target else []
+
+    assert found(tar(*layer, *(links or [symlink(link, target)]))) == [foreign("/opt/x/linux-amd64/libx.so")]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("opt/x/current", "linux-arm64"), ("opt/x/x64", "linux-amd64"), ("opt/y", "x"), ("opt/x/lib.so", "none")],
+)
+def test_bundle_behind_other_links_is_fine(link: str, target: str) -> None:
+    """Links to this platform's own, to a folder above the platforms' or with the right word make no difference."""
+    layer = [entry("opt/x/linux-amd64/libx.so", elf(AMD64)), entry("opt/x/linux-arm64/libx.so", elf(ARM64))]
+
+    assert found(tar(*layer, symlink(link, target))) == []

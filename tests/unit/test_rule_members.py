@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from archway.platforms import Platform
 from archway.verify import Budget, Limits
 from archway.verify.members import Member, compare
 from archway.verify.scan import scan
-from tests.unit.archives import AMD64, FakeLayer, elf, entry, folder, removed, symlink, tar
+from tests.unit.archives import AMD64, ARM64, BPF, NO_MACHINE, FakeLayer, elf, entry, folder, removed, symlink, tar
 from tests.unit.proofs import AMD64_PLATFORM, ARM64_PLATFORM, RISCV64_PLATFORM, Found
 
+CUDA = 190
 PROGRAMS = tar(entry("opt/tool", elf(AMD64)))
 DATA = tar(entry("opt/data", b"text"))
 
@@ -109,6 +112,32 @@ def test_shared_layer_without_programs_is_fine() -> None:
 
     assert differences(member(AMD64_PLATFORM, DATA), member(ARM64_PLATFORM, DATA)) == []
     assert differences(member(AMD64_PLATFORM, PROGRAMS, PROGRAMS, DATA), member(ARM64_PLATFORM, other)) == []
+
+
+@pytest.mark.parametrize("data", [elf(BPF), elf(CUDA), elf(NO_MACHINE), elf(ARM64, size=10)])
+def test_shared_layer_that_no_processor_runs_is_fine(data: bytes) -> None:
+    """Code for the kernel's machine or a graphics card, data in the form of a program, and half a program are none."""
+    assert between(tar(entry("opt/x", data)), tar(entry("opt/x", data))) == []
+
+
+def test_shared_bundle_is_fine() -> None:
+    """A layer with programs of each of the two is fine (npm's prebuilds); to a third it is not."""
+    bundle = tar(entry("x/linux-x64/x.node", elf(AMD64)), entry("x/linux-arm64/x.node", elf(ARM64)))
+    three = [member(it, bundle) for it in (AMD64_PLATFORM, ARM64_PLATFORM, RISCV64_PLATFORM)]
+
+    assert differences(*three[:2]) == []
+    assert differences(*three) == [
+        ("list-shared-layer", "", "one layer in the images for linux/amd64 and linux/riscv64", "a layer for each")
+    ]
+
+
+def test_shared_files_in_two_layers_are_found() -> None:
+    """The same programs are found also if each member has its own layer of them: compressed in another way."""
+    amd64, arm64 = member(AMD64_PLATFORM, PROGRAMS), replace(member(ARM64_PLATFORM, PROGRAMS), layers=["sha256:x"])
+    found = "two layers of the same files in the images for linux/amd64 and linux/arm64"
+
+    assert differences(amd64, arm64) == [("list-shared-layer", "", found, "a layer for each")]
+    assert differences(amd64, member(ARM64_PLATFORM, tar(entry("opt/tool", elf(ARM64))))) == []
 
 
 def test_one_member() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archway.platforms import Platform
 from tests.unit.archives import ARM64, Entry, elf, entry, symlink, tar
 from tests.unit.proofs import found
 
@@ -51,6 +52,24 @@ def test_foreign_module_is_found() -> None:
     ]
 
 
+@pytest.mark.parametrize("machine", ["arm", "powerpc64le", "i386", "s390x", "riscv64"])
+def test_names_of_machines_in_modules(machine: str) -> None:
+    """The machine in a module's name is that of GNU's compilers."""
+    path = f"{SITE}/x.cpython-311-{machine}-linux-{'gnueabihf' if machine == 'arm' else 'gnu'}.so"
+    ((rule, _, shown, _),) = found(tar(entry(path, elf(ARM64))))
+
+    assert (rule, shown) == ("wheel-platform", f"a module named for {machine}")
+
+
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [("arm/v7", "x.cpython-311-arm-linux-gnueabihf.so"), ("ppc64le", "x.cpython-311-powerpc64le-linux-gnu.so")],
+)
+def test_module_named_for_this_platform(platform: str, name: str) -> None:
+    """A platform's own name there is not always that of its kernel."""
+    assert found(tar(entry(f"{SITE}/{name}", b"x")), platform=Platform.parse(platform)) == []
+
+
 @pytest.mark.parametrize("name", ["x.cpython-311-aarch64-linux-gnu.so", "x.abi3.so", "x.so", "x-x86_64-linux-gnu.so"])
 def test_module_that_is_fine(name: str) -> None:
     """A module named for this platform, or for none, is fine."""
@@ -87,6 +106,12 @@ def test_foreign_bytecode_is_found() -> None:
 def test_bytecode_of_a_python_that_is_there(python: Entry) -> None:
     """The Python that compiled a module may be a program, a link or a library."""
     assert found(tar(python, compiled(311))) == []
+
+
+@pytest.mark.parametrize("folder", ["usr/share/gcc-11/python/libstdcxx", "usr/share/gdb/auto-load/usr/lib64"])
+def test_bytecode_for_the_debugger_is_fine(folder: str) -> None:
+    """A distribution brings modules for its debugger without their Python."""
+    assert found(tar(entry(f"{folder}/__pycache__/x.cpython-39.pyc", b"bytecode"))) == []
 
 
 def test_modules_without_bytecode_are_fine() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from archway import verification
 from archway.engine import Engine, LocalImage
-from archway.errors import MachineError, UsageError, VerifyError
+from archway.errors import UsageError, VerifyError
 from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.proof import allowed
@@ -60,7 +60,8 @@ def proven(monkeypatch: pytest.MonkeyPatch, **used: Allowed) -> None:
     def report(_engine: Engine, _settings: object, step: Step) -> Report:
         exception = used.get(step.target.platform.tag)
         return Report(
-            name=str(step.target), platform=step.target.platform, used=((exception, 1),) if exception else ()
+            name=str(step.target), platform=step.target.platform, digests=("sha256:1",),
+            used=((exception, 1),) if exception else (),
         )  # fmt: skip
 
     monkeypatch.setattr(verification, "_prove", report)
@@ -91,7 +92,7 @@ def test_unused_exception_is_found(monorepo: Monorepo, monkeypatch: pytest.Monke
     (finding,) = last.findings
 
     assert (last.subject, finding.rule, finding.source) == (Subject.METADATA, "allow-unused", "app/image.toml")
-    assert finding.found == "nothing at /opt/gone (was there once)"
+    assert (finding.found, finding.line) == ("nothing at /opt/gone (was there once)", 6)
 
 
 def test_exception_that_one_platform_needs(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,14 +130,23 @@ def test_exceptions_are_inherited(monorepo: Monorepo) -> None:
 
 
 def test_images_that_are_nowhere(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images that are neither built nor published are told together, after all others were proven."""
+    """An image that is neither built nor published is a finding, with the command that builds it; so is one that
+    cannot be read. The others are proven all the same."""
     monorepo.image("app", "FROM scratch\nCOPY image.toml /\n")
-    monkeypatch.setattr(verification, "_prove", lambda *_: None)
-    with pytest.raises(MachineError) as told:
-        reports(monorepo)
+    answers = iter([None, VerifyError("its data is damaged", where="layer")])
 
-    assert "neither built nor published: app 1 amd64, app 1 arm64" in str(told.value)
-    assert "inv build --image app=1 --arch arm64" in str(told.value)
+    def published(*_: object) -> Report | None:
+        if isinstance(answer := next(answers), VerifyError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(verification, "_prove_published", published)
+    first, second = ([(it.rule, it.found, it.expected) for it in report.findings] for report in reports(monorepo)[1:])
+
+    assert first == [
+        ("unproven", "neither built nor published", "an image (inv build --image app=1 --arch amd64)"),
+    ]  # fmt: skip
+    assert [(rule, found) for rule, found, _ in second] == [("unproven", "layer: its data is damaged")]
 
 
 def test_build_is_refused_before_it_begins(monorepo: Monorepo) -> None:
