@@ -103,10 +103,11 @@ class _Bundles:
 
     @cached_property
     def _plain_links(self) -> frozenset[tuple[str, str]]:
-        """Where links lead, each with the platforms of which they have no word."""
+        """Where links lead, each with the platforms of which they have no word. RPM's links for debuggers are none."""
         return frozenset(
             (self._root.resolve(link), names.oci)
             for link in self._root.links
+            if "/.build-id/" not in link
             for names in TABLE
             if not _pattern(names).search(link)
         )

@@ -354,6 +354,6 @@ def natives_by_zipfile(data: bytes, inside: str = "") -> list[str]:
             content = archive.read(info)
             if content.startswith(b"\x7fELF") and len(content) >= 20:
                 own.append(inside + info.filename)
-            elif content.startswith(b"PK\3\4"):
+            elif content.startswith(b"PK\3\4") and zipfile.is_zipfile(io.BytesIO(content)):
                 found += natives_by_zipfile(content, f"{inside}{info.filename}!/")
     return found + own

@@ -215,7 +215,7 @@ def test_very_long_versions() -> None:
         (linked(required=[("l" * 4000, "1"), ("l" * 4000, "2")]), 8000),
         (b"#!/" + b"x" * 300, 250),
         (packed((f"{'x' * 4000}.so", elf(AMD64))), 4000),
-        (packed(("x.so", elf(AMD64)), ("META-INF/MANIFEST.MF", b"Bundle-SymbolicName: %s\n" % (b"x" * 200))), 200),
+        (packed(("x.so", elf(AMD64)), ("META-INF/maven/g/a/pom.properties", b"groupId=" + b"g" * 200)), 200),
     ],
 )
 def test_all_texts_count(data: bytes, size: int) -> None:

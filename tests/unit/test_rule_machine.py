@@ -289,7 +289,13 @@ def test_foreign_program_behind_a_plain_link_is_found(link: str, target: str) ->
 
 @pytest.mark.parametrize(
     ("link", "target"),
-    [("opt/x/current", "linux-arm64"), ("opt/x/x64", "linux-amd64"), ("opt/y", "x"), ("opt/x/lib.so", "none")],
+    [
+        ("opt/x/current", "linux-arm64"),
+        ("opt/x/x64", "linux-amd64"),
+        ("opt/y", "x"),
+        ("opt/x/lib.so", "none"),
+        ("usr/lib/.build-id/ab/cdef", "/opt/x/linux-amd64/libx.so"),
+    ],
 )
 def test_bundle_behind_other_links_is_fine(link: str, target: str) -> None:
     """Links to this platform's own, to a folder above the platforms' or with the right word make no difference."""
