@@ -85,8 +85,7 @@ def test_documentation_names_tests_that_exist() -> None:
 
 def test_documentation_has_what_cannot_be_allowed() -> None:
     """docs/verify.md marks the rules that take no exception."""
-    text = DOCS.read_text()
-    paragraph = re.search(r"No exception is taken by (.*?)\.\n", text, re.DOTALL)
+    paragraph = re.search(r"No exception is taken by ([^.]*)\.", " ".join(DOCS.read_text().split()))
 
     assert paragraph
     assert {rule.id for rule in RULES.values() if not rule.exempt} == set(re.findall(r"`([^`]+)`", paragraph[1]))
