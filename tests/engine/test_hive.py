@@ -47,11 +47,15 @@ def test_second_build_costs_nothing(hive: Built) -> None:
 
 
 def test_verify_proves_both(hive: Built) -> None:
-    """The images that were built hold ELF files, and only such of their platform."""
+    """The images that were built hold ELF files and archives, and nothing that a rule forbids; nor do their
+    Dockerfiles, and the list that they make."""
     reports = hive("verify")
+    images = [report for report in reports if report["subject"] == "image"]
 
-    assert sorted(report["platform"] for report in reports) == ["linux/amd64", "linux/arm64"]
-    assert all(report["elf_files"] > 100 and not report["findings"] for report in reports)
+    assert [report for report in reports if not report["ok"]] == []
+    assert {report["subject"] for report in reports} == {"Dockerfile", "image", "list"}
+    assert sorted(report["platform"] for report in images) == ["linux/amd64", "linux/arm64"]
+    assert all(report["elf_files"] > 100 and report["archives"] > 100 for report in images)
 
 
 def test_metastore_works_on_both(hive: Built) -> None:
