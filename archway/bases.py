@@ -16,10 +16,10 @@ from archway.errors import AccessError, ArchwayError, UsageError, VerifyError
 from archway.offers import Answer, Local, Missing, Offer
 from archway.platforms import Platform
 from archway.references import Reference
+from archway.rules import RULES
 from archway.settings import Settings
 from archway.targets import Step
 from archway.verify.findings import Finding, count
-from archway.verify.rules import RULES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

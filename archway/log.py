@@ -5,6 +5,7 @@ Rich decides about colours and terminals (``NO_COLOR``, ``TERM=dumb``, pipes).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -63,6 +64,11 @@ def step(title: str) -> Iterator[Progress]:
 def wide(made: Table) -> None:
     """Print a table as data, as wide as it is: a digest that is broken in pieces cannot be copied."""
     Console(highlight=False, width=400).print(made)
+
+
+def print_json(document: object) -> None:
+    """Print data for scripts on stdout, as it is: nothing is coloured or broken into lines."""
+    data.print(Text(json.dumps(document, indent=2)))
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:

@@ -24,7 +24,7 @@ from pydantic import (
 from archway.errors import Location, MetadataError, Mistakes, UsageError, did_you_mean
 from archway.platforms import Platform
 from archway.references import tag
-from archway.verify.rules import EXEMPT, RULES
+from archway.rules import EXEMPT, RULES
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]

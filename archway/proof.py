@@ -54,12 +54,19 @@ def prove(engine: Engine, settings: Settings, step: Step, name: str, *, expect: 
 def prove_once(engine: Engine, settings: Settings, step: Step, digest: str) -> Report:
     """The report of a step's image, of the digest that the engine gave (if any): of an earlier proof, or a new one."""
     if digest:
-        allow, own = allowed(settings, step.image), own_authorities(settings)
-        kept = Proofs(settings.state).find(digest, step.target.platform, allow, own)
-        if kept and Layers(settings.state).hold(kept.layers):  # lists are compared by their layers
+        kept = _kept(settings, digest, step.target.platform, allowed(settings, step.image), own_authorities(settings))
+        if kept:
             return replace(kept, name=str(step.reference), source=step.image.shown(step.image.dockerfile_path))
     with log.step(f"{step.target}: verifying"):
         return prove(engine, settings, step, str(step.reference), expect=digest)
+
+
+def _kept(
+    settings: Settings, digest: str, platform: Platform, allow: Sequence[Allowed], own: frozenset[str]
+) -> Report | None:
+    """The report of an earlier proof, if its layers are kept as well: lists are compared by them."""
+    found = Proofs(settings.state).find(digest, platform, allow, own)
+    return found if found and Layers(settings.state).hold(found.layers) else None
 
 
 def prove_stored(
@@ -78,8 +85,7 @@ def prove_stored(
     :raises VerifyError: it is not what its digests say
     """
     name, own, layers = f"{repository}@{stored.digest}", own_authorities(settings), Layers(settings.state)
-    kept = Proofs(settings.state).find(stored.digest, platform, allow, own)
-    if kept and layers.hold(kept.layers):
+    if kept := _kept(settings, stored.digest, platform, allow, own):
         return replace(kept, name=name, source=source)
     with scratch(settings.state, "verify") as folder:
         archive = folder / "image.tar"
@@ -98,18 +104,23 @@ def allowed(settings: Settings, image: Image) -> list[Allowed]:
     pending, seen = [image], {image.name}
     while pending:
         one = pending.pop()
-        found += [
-            Allowed(
-                path=entry.path, reason=entry.reason, rule=entry.rule, platforms=tuple(entry.platforms or ()),
-                source=one.shown(one.metadata_path),
-            )
-            for entry in one.metadata.verify.allow
-        ]  # fmt: skip
+        found += own_exceptions(one)
         for stage in split_stages(one.dockerfile):
             if stage.platform is None and stage.base in catalog and stage.base not in seen:
                 seen.add(stage.base)
                 pending.append(catalog.image(stage.base))
     return found
+
+
+def own_exceptions(image: Image) -> list[Allowed]:
+    """The exceptions that an image's own image.toml makes, in its order."""
+    source = image.shown(image.metadata_path)
+    return [
+        Allowed(
+            path=entry.path, reason=entry.reason, rule=entry.rule, platforms=tuple(entry.platforms or ()), source=source
+        )
+        for entry in image.metadata.verify.allow
+    ]  # fmt: skip
 
 
 def own_authorities(settings: Settings) -> frozenset[str]:

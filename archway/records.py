@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from archway import log, platforms, verify
+from archway import log, platforms, rules, verify
 from archway.platforms import Platform
 from archway.verify import Allowed, Report, Scan
 from archway.verify.findings import report_of
@@ -146,8 +146,8 @@ def _others(folder: Path) -> Iterator[Path]:
 
 @cache
 def _rules() -> str:
-    """The identity of the code that proves, and of the table that says what a platform's programs are."""
+    """The identity of the code that proves, of its rules, and of the table of what a platform's programs are."""
     whole = hashlib.sha256()
-    for path in (*sorted(Path(verify.__file__).parent.glob("*.py")), Path(platforms.__file__)):
+    for path in (*sorted(Path(verify.__file__).parent.glob("*.py")), Path(rules.__file__), Path(platforms.__file__)):
         whole.update(path.read_bytes())
     return whole.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -16,7 +15,7 @@ def print_plan(steps: Sequence[Step], due: Sequence[Step], *, json: bool) -> Non
     """What would be built, how, and which lines of a Dockerfile make a target need emulation."""
     building = {step.target for step in due}
     if json:
-        _print_json([_step_data(step) | {"due": step.target in building} for step in steps])
+        log.print_json([_step_data(step) | {"due": step.target in building} for step in steps])
         return
     rows = []
     for step in steps:
@@ -30,7 +29,7 @@ def print_plan(steps: Sequence[Step], due: Sequence[Step], *, json: bool) -> Non
 def print_outcomes(outcomes: Sequence[Outcome], *, json: bool) -> None:
     """The names of the images, one a line, as a script wants them; what happened was told while it did."""
     if json:
-        _print_json(
+        log.print_json(
             [_step_data(o.step) | {"built": o.built, "seconds": round(o.seconds, 2), "bytes": o.size} for o in outcomes]
         )
         return
@@ -51,7 +50,3 @@ def _step_data(step: Step) -> dict[str, object]:
         "requested": step.requested,
         "foreign-runs": [run.number for run in step.foreign_runs],
     }
-
-
-def _print_json(data: object) -> None:
-    log.data.print(Text(jsonlib.dumps(data, indent=2)))

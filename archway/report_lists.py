@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -21,7 +20,7 @@ def print_tagged(tagged: Sequence[Tagged], verdict: ArchwayError | None = None, 
     :raises ArchwayError: the verdict, after what was done before it
     """
     if json:
-        _print_json([_tagged_data(one) for one in tagged])
+        log.print_json([_tagged_data(one) for one in tagged])
     else:
         for one in tagged:
             if one.standing is not Standing.FAILED:
@@ -39,7 +38,7 @@ def print_rehearsal(tagged: Sequence[Tagged], *, json: bool, needed: bool = True
     missing = [one for one in tagged if one.standing is Standing.MISSING]
     why = "\n".join(dict.fromkeys(one.why for one in missing))
     if json:
-        _print_json([_tagged_data(one) for one in tagged])
+        log.print_json([_tagged_data(one) for one in tagged])
     else:
         kept = [Standing.KEPT] if any(one.standing is Standing.KEPT for one in tagged) else []
         for standing in (Standing.ALREADY, Standing.TO_WRITE, Standing.MISSING, *kept):
@@ -64,7 +63,7 @@ def print_inspection(found: Inspection, *, json: bool) -> None:
     :raises ListError: something is wrong with it
     """
     if json:
-        _print_json(asdict(found) | {"reference": str(found.reference)})
+        log.print_json(asdict(found) | {"reference": str(found.reference)})
     else:
         kind = "list" if found.is_list else "image"
         log.data.print(Text(f"{found.reference}\n{kind} {found.digest} in the {found.where}\n"))
@@ -95,7 +94,7 @@ def print_items(items: Sequence[Item], *, json: bool) -> None:
 
 def _print_items(items: Sequence[Item], *, json: bool) -> None:
     if json:
-        _print_json([
+        log.print_json([
             {
                 "target": str(item.step.target), "image": item.step.target.image, "version": item.step.target.version,
                 "platform": str(item.step.target.platform), "reference": str(item.step.reference),
@@ -106,7 +105,3 @@ def _print_items(items: Sequence[Item], *, json: bool) -> None:
         return
     rows = [[str(item.step.target), item.built, item.published, item.list_state] for item in items]
     log.data.print(log.table("", ["target", "here", "in the registry", "list"], rows))
-
-
-def _print_json(data: object) -> None:
-    log.data.print(Text(jsonlib.dumps(data, indent=2)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Iterable, Sequence
-
-from rich.text import Text
 
 from archway import log
 from archway.errors import SmokeTestError
@@ -28,7 +25,7 @@ def print_smoke_results(results: Iterable[SmokeResult], *, json: bool) -> None:
                 log.done(f"{result.test} passed in {result.seconds:.1f} s{ready}")
     finally:
         if seen and json:
-            log.data.print(Text(jsonlib.dumps([_data(result) for result in seen], indent=2)))
+            log.print_json([_data(result) for result in seen])
         elif seen:
             log.data.print(log.table("", *table(seen)))
     if failed := [_short(result) for result in seen if result.failure]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,8 +13,8 @@ from rich.text import Text
 
 from archway import log
 from archway.errors import UsageError, VerifyError, did_you_mean
+from archway.rules import RULES, Rule, Subject
 from archway.verify.findings import Report, count
-from archway.verify.rules import RULES, Rule, Subject
 
 
 def print_reports(
@@ -37,7 +36,7 @@ def print_reports(
         if not json:
             log.data.print(Text(report.text()))
     if json:
-        _print_json([report.as_data() for report in seen])
+        log.print_json([report.as_data() for report in seen])
     elif len(seen) > 1:
         for subject in dict.fromkeys(report.subject for report in seen):
             log.data.print()
@@ -110,7 +109,7 @@ def explain(rule: str, *, json: bool = False) -> None:
     """
     if rule == "all":
         if json:
-            _print_json([_rule_data(one) for one in RULES.values()])
+            log.print_json([_rule_data(one) for one in RULES.values()])
         else:
             rows = [[one.id, str(one.subject), one.title] for one in RULES.values()]
             log.data.print(log.table("", ["rule", "looks at", "a finding is"], rows))
@@ -118,7 +117,7 @@ def explain(rule: str, *, json: bool = False) -> None:
     if rule not in RULES:
         raise UsageError(f"there is no rule {rule!r}", hint=f"{did_you_mean(rule, RULES)}\nall rules: --explain all")
     if json:
-        _print_json(_rule_data(RULES[rule]))
+        log.print_json(_rule_data(RULES[rule]))
         return
     width = min(log.data.width, 100)
     paragraphs = RULES[rule].text().split("\n\n")
@@ -128,7 +127,3 @@ def explain(rule: str, *, json: bool = False) -> None:
 
 def _rule_data(rule: Rule) -> dict[str, object]:
     return asdict(rule) | {"text": rule.text()}
-
-
-def _print_json(data: object) -> None:
-    log.data.print(Text(jsonlib.dumps(data, indent=2)))

@@ -16,15 +16,15 @@ from archway.lint import lint
 from archway.metadata import find_line
 from archway.offers import in_engine
 from archway.platforms import Platform
-from archway.proof import allowed, prove_once, prove_stored
+from archway.proof import allowed, own_exceptions, prove_once, prove_stored
 from archway.records import Layers, Proofs
 from archway.remote import repository_of
+from archway.rules import Subject
 from archway.settings import Settings
 from archway.targets import Step
 from archway.verify import Allowed, Finding, Report
 from archway.verify.findings import sift
 from archway.verify.members import Member, compare
-from archway.verify.rules import EXEMPT, Subject
 
 
 def verify(
@@ -131,7 +131,7 @@ def compare_members(name: str, members: Sequence[Member], allow: Sequence[Allowe
     used: Counter[Allowed] = Counter()
     for platform, finding in compare(members):
         concerned = [one for one in allow if platform and one.concerns(platform)]
-        stay, silenced = sift([finding], concerned, EXEMPT)
+        stay, silenced = sift([finding], concerned)
         findings += stay
         used.update(dict(silenced))
     shown = f"{name} ({', '.join(member.platform.tag for member in members)})"
@@ -159,28 +159,19 @@ def _unused(settings: Settings, reports: Sequence[tuple[Step, Report]], lists: S
     for image in {step.image.name: step.image for step, _ in reports}.values():
         platforms = image.metadata.platforms or settings.platforms
         source = image.shown(image.metadata_path)
-        idle = [
-            exception
-            for exception in allowed(settings, image)
-            if exception.source == source and exception not in used
-            and {(release.version, platform) for release in image.releases for platform in platforms
-                 if exception.concerns(platform)} <= seen[image.name]
-        ]  # fmt: skip
+        text = image.metadata_path.read_text(encoding="utf-8")
         findings = tuple(
             Finding(
                 rule="allow-unused",
                 source=source,
-                line=_line(image, it),
+                line=find_line(text, ("verify", "allow", number, "path")),
                 expected="a finding",
                 found=f"nothing{f' of {it.rule}' if it.rule else ''} at {it.path} ({it.reason})",
             )
-            for it in idle
-        )
+            for number, it in enumerate(own_exceptions(image))
+            if it not in used
+            and {(release.version, platform) for release in image.releases for platform in platforms
+                 if it.concerns(platform)} <= seen[image.name]
+        )  # fmt: skip
         if findings:
             yield Report(name=source, subject=Subject.METADATA, source=source, findings=findings)
-
-
-def _line(image: Image, exception: Allowed) -> int | None:
-    entries = image.metadata.verify.allow
-    number = next(n for n, it in enumerate(entries) if (it.path, it.rule) == (exception.path, exception.rule))
-    return find_line(image.metadata_path.read_text(encoding="utf-8"), ("verify", "allow", number, "path"))

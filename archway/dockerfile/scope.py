@@ -37,7 +37,7 @@ class GlobalScope:
     ) -> None:
         self._dockerfile = dockerfile
         self._mistakes = mistakes
-        self._values = {name: arguments.get(name, value) for name, value in _automatic(target, build).items()}
+        self._values = {name: arguments.get(name, value) for name, value in automatic_arguments(target, build).items()}
         self._automatic = frozenset(self._values)
         given: set[str] = set()
         for instruction in global_arguments(dockerfile):
@@ -105,7 +105,8 @@ class GlobalScope:
         return "\n".join([*lines, "declare it with ARG before the first FROM"] if lines else [])
 
 
-def _automatic(target: Platform, build: Platform) -> dict[str, str]:
+def automatic_arguments(target: Platform, build: Platform) -> dict[str, str]:
+    """The arguments that FROM sees without an ARG, in a build for a target on a machine."""
     return {
         f"{prefix}{name}": value
         for prefix, platform in (("TARGET", target), ("BUILD", build))

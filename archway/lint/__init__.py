@@ -16,8 +16,8 @@ from __future__ import annotations
 from archway.dockerfile import Dockerfile
 from archway.lint import allow, arguments, machine, names, stages
 from archway.lint.layout import Layout
+from archway.rules import Subject
 from archway.verify.findings import Report
-from archway.verify.rules import Subject
 
 __all__ = ["lint"]
 

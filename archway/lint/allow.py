@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from archway.dockerfile import Dockerfile, Instruction
 from archway.errors import did_you_mean
+from archway.rules import RULES, Subject
 from archway.verify.findings import Allowed, Finding
-from archway.verify.rules import RULES, Subject
 
 _COMMENT = re.compile(r"#\s*archway:\s*(\S*)\s*(.*)", re.DOTALL)
 _EXPECTED = "# archway: allow RULE: REASON"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from archway.dockerfile import Dockerfile, Instruction, Stage, global_arguments, split_stages
+from archway.dockerfile.scope import automatic_arguments
 from archway.dockerfile.words import WordError, expand
 from archway.platforms import TABLE, Platform
 
@@ -20,9 +21,7 @@ _LONGEST = 1_000  # characters; no image and no platform has a longer name
 _AMD64, _ARM64 = (Platform.parse(word) for word in ("amd64", "arm64"))
 _TARGETS = (_ARM64, *(platform for names in TABLE if (platform := Platform.parse(names.oci)) != _ARM64))
 
-AUTOMATIC = frozenset(
-    f"{prefix}{name}" for prefix in ("TARGET", "BUILD") for name in ("PLATFORM", "OS", "ARCH", "VARIANT")
-)
+AUTOMATIC = frozenset(automatic_arguments(_ARM64, _AMD64))
 """The arguments that FROM sees without an ARG."""
 
 
@@ -124,16 +123,7 @@ def _selected(worlds: tuple[World, ...], count: int) -> Iterator[int]:
 
 def _world(dockerfile: Dockerfile, references: _References, target: Platform) -> World:
     build = _ARM64 if target == _AMD64 else _AMD64
-    values = {
-        f"{prefix}{name}": value
-        for prefix, platform in (("TARGET", target), ("BUILD", build))
-        for name, value in (
-            ("PLATFORM", str(platform)),
-            ("OS", platform.os),
-            ("ARCH", platform.architecture),
-            ("VARIANT", platform.variant),
-        )
-    }
+    values = automatic_arguments(target, build)
     for instruction in global_arguments(dockerfile):
         for name, default in instruction.assignments:
             if name not in AUTOMATIC and default is not None:

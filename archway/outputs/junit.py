@@ -9,8 +9,8 @@ from pathlib import Path
 from junitparser import Attr, Failure, JUnitXml, SystemErr, SystemOut, TestCase, TestSuite
 
 from archway.outputs.files import legible, write_whole
+from archway.rules import RULES
 from archway.verify.findings import Finding, Report, count
-from archway.verify.rules import RULES
 
 MOST = 100
 """So many findings of a rule are written out: an image that is wrong as a whole has a hundred thousand."""

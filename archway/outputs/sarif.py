@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from archway import log
 from archway.outputs.files import legible, write_whole
+from archway.rules import RULES, Rule, Subject
 from archway.verify.findings import Finding, Report
-from archway.verify.rules import RULES, Rule, Subject
 
 MOST = 5_000
 """So many results are written: GitHub shows no more of a run, and refuses one with 25,000."""

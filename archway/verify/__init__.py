@@ -12,7 +12,7 @@ scan        reads one layer
 content     what is known of a file
 dynamic, bundle, zipfiles, families    ELF files and archives
 archive     the images and layers of an archive that ``docker image save`` wrote
-findings, rules    what is found, and by which rule
+findings    what is found, by which of archway.rules
 elf         which processor an ELF file is for
 streams     unpacks data, and compares it with its digest
 documents   the JSON documents of an archive

@@ -21,7 +21,6 @@ from archway.verify.natives import check_archives
 from archway.verify.pythons import check_bytecode, check_wheels
 from archway.verify.root import Root
 from archway.verify.rootfs import flatten
-from archway.verify.rules import EXEMPT
 from archway.verify.scan import Scan
 from archway.verify.scripts import check_scripts
 from archway.verify.tar import Budget, Limits, printable
@@ -73,7 +72,7 @@ def check_archive(
         config += _check_single(wanted, platform)
         absent = [] if wanted else list(_no_image(archive, images, platform))
         concerned = [one for one in allow if one.concerns(platform)]
-        findings, used = sift([*absent, *config, *(f for one in seen for f in one.findings)], concerned, EXEMPT)
+        findings, used = sift([*absent, *config, *(f for one in seen for f in one.findings)], concerned)
         silenced = {exception for exception, _ in used}
         return Report(
             name=name or printable(archive.where), platform=platform, findings=findings, used=used,

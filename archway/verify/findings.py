@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from archway.platforms import Platform
-from archway.verify.rules import Subject
+from archway.rules import EXEMPT, Subject
 
 _FOREIGN = frozenset(["config-platform", "elf-machine", "elf-truncated", "link-lost", "empty"])
 """The rules after whose findings an image is not the platform's; after others, it is, and something else is wrong."""
@@ -19,7 +19,7 @@ _FOREIGN = frozenset(["config-platform", "elf-machine", "elf-truncated", "link-l
 class Finding:
     """One thing that is not as it should be.
 
-    ``rule`` is the id of one in :mod:`archway.verify.rules`. ``path`` is a file of an image, and empty where the image
+    ``rule`` is the id of one in :mod:`archway.rules`. ``path`` is a file of an image, and empty where the image
     as a whole is meant; ``source`` and ``line`` are a place in the monorepo.
     """
 
@@ -172,16 +172,13 @@ def _allowed(data: dict[str, Any]) -> Allowed:
 
 
 def sift(
-    findings: Iterable[Finding], allow: Sequence[Allowed], exempt: frozenset[str]
+    findings: Iterable[Finding], allow: Sequence[Allowed]
 ) -> tuple[tuple[Finding, ...], tuple[tuple[Allowed, int], ...]]:
-    """Split findings by the exceptions: those that stay, and how many each exception silenced.
-
-    :param exempt: the rules that take exceptions
-    """
+    """Split findings by the exceptions: those that stay, and how many each exception silenced."""
     stay: list[Finding] = []
     used: Counter[Allowed] = Counter()
     for finding in findings:
-        takes = finding.path and finding.rule in exempt
+        takes = finding.path and finding.rule in EXEMPT
         fitting = (one for one in allow if one.rule in ("", finding.rule) and one.matches(finding.path))
         if takes and (exception := next(fitting, None)):
             used[exception] += 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from archway.verify import elf
 from archway.verify.dynamic import Dynamic
 from archway.verify.findings import Finding, count
-from archway.verify.machine import in_system
+from archway.verify.machine import in_system, is_program_for
 from archway.verify.root import Root, at
 from archway.verify.rootfs import File
 
@@ -148,7 +148,7 @@ class Linking:
         return None if strict else self._fitting[posixpath.basename(name)][0]
 
     def _fits(self, file: File) -> bool:
-        return isinstance(file.content.elf, elf.ElfHeader) and elf.fits(file.content.elf, self._root.platform)
+        return is_program_for(file, self._root.platform)
 
     @cached_property
     def _commands(self) -> frozenset[str]:

@@ -93,7 +93,7 @@ class _Bundles:
 
     def _fits(self, path: str) -> bool:
         there = self._root.find(path)
-        return there is not None and _fits(there, self._root.platform)
+        return there is not None and is_program_for(there, self._root.platform)
 
     def _is_linked(self, path: str, names: Names) -> bool:
         """Whether a link gives a file or its folder a name without the words of its platform."""
@@ -116,7 +116,9 @@ class _Bundles:
     def _objects(self) -> frozenset[tuple[str, str]]:
         """The families of Go's objects that have one for this platform."""
         objects = (
-            file for file in self._root.files if file.path.endswith(".syso") and _fits(file, self._root.platform)
+            file
+            for file in self._root.files
+            if file.path.endswith(".syso") and is_program_for(file, self._root.platform)
         )
         return frozenset(filter(None, (_go_objects(file.path) for file in objects)))
 
@@ -160,5 +162,6 @@ def _pattern(names: Names) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, words))})(?![A-Za-z0-9])")
 
 
-def _fits(file: File, platform: Platform) -> bool:
+def is_program_for(file: File, platform: Platform) -> bool:
+    """Whether a file is ELF that may be part of a platform's image."""
     return isinstance(file.content.elf, elf.ElfHeader) and elf.fits(file.content.elf, platform)

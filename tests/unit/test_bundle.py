@@ -13,19 +13,12 @@ from hypothesis import strategies as st
 
 from archway.verify.bundle import Bundle, BundleLimits, read_bundle
 from tests.unit.archives import AMD64, ARM64, elf
+from tests.unit.proofs import packed
 
 CORPUS = Path(__file__).parent.parent / "corpus" / "zip"
 SMALL = BundleLimits(data=64 << 20, memory=16 << 20)
 LIBRARY = elf(ARM64)
 PE = b"MZ" + bytes(58) + b"\x80\0\0\0" + bytes(100)
-
-
-def packed(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in entries:
-            archive.writestr(zipfile.ZipInfo(name), data, compress_type=method)
-    return buffer.getvalue()
 
 
 def look(data: bytes, name: str = "", limits: BundleLimits = SMALL) -> Bundle:

@@ -8,7 +8,7 @@ from archway.dockerfile import Dockerfile, parse
 from archway.inputs import platform_words
 from archway.lint import lint
 from archway.platforms import Platform
-from archway.verify.rules import RULES, Subject
+from archway.rules import RULES, Subject
 
 Found = list[tuple[str, int | None]]
 DECLARED = frozenset(

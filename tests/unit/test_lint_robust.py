@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from archway.dockerfile import Dockerfile, parse, resolve
 from archway.errors import MetadataError
 from archway.lint import lint
+from archway.rules import RULES
 from archway.verify.findings import Report
-from archway.verify.rules import RULES
 from tests.unit.dockerfiles import AMD64, ARM64
 
 SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -21,8 +21,8 @@ from archway.outputs.files import check_writable, legible, write_whole
 from archway.outputs.junit import MOST, junit, write_junit
 from archway.outputs.sarif import sarif, write_sarif
 from archway.platforms import Platform
+from archway.rules import RULES, Subject
 from archway.verify.findings import Allowed, Finding, Report
-from archway.verify.rules import RULES, Subject
 
 ARM64 = Platform.parse("arm64")
 FOREIGN = Finding(rule="elf-machine", path="/opt/x/libfoo.so", found="x86-64", expected="AArch64", layer="sha256:1")

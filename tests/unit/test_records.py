@@ -15,8 +15,8 @@ import pytest
 from archway import platforms, records
 from archway.platforms import Platform
 from archway.records import Layers, Proofs
+from archway.rules import Subject
 from archway.verify import Allowed, Budget, Finding, Limits, Report, Scan
-from archway.verify.rules import Subject
 from archway.verify.scan import scan
 from tests.unit.archives import ARM, END, FakeLayer, block, elf, entry, folder, hard_link, removed, symlink, tar
 

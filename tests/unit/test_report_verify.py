@@ -12,8 +12,8 @@ from archway import log
 from archway.errors import MachineError, UsageError, VerifyError
 from archway.platforms import Platform
 from archway.report_verify import explain, judge, print_reports
+from archway.rules import RULES, Subject
 from archway.verify.findings import Allowed, Finding, Report
-from archway.verify.rules import RULES, Subject
 
 ARM64 = Platform.parse("arm64")
 FOREIGN = Finding(rule="elf-machine", path="/opt/a", found="x86-64", expected="AArch64")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archway.verify import rules
-from archway.verify.rules import EXEMPT, RULES, Rule, Subject
+from archway import rules
+from archway.rules import EXEMPT, RULES, Rule, Subject
 
 DOCS = Path(__file__).parents[2] / "docs" / "verify.md"
 

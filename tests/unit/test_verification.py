@@ -15,12 +15,12 @@ from archway.errors import UsageError, VerifyError
 from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.proof import allowed
+from archway.rules import Subject
 from archway.selection import Request
 from archway.targets import Step
 from archway.verification import check_dockerfiles, compare_members, refuse_before, verify
 from archway.verify import Allowed, Report
 from archway.verify.members import Member
-from archway.verify.rules import Subject
 from archway.verify_reference import verify_reference
 from tests.monorepo import Monorepo
 from tests.unit.archives import AMD64, Made, elf, entry, oci, oci_list, tar
