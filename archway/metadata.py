@@ -10,9 +10,7 @@ from typing import Annotated, Self
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -22,31 +20,28 @@ from pydantic import (
 )
 
 from archway.errors import Location, MetadataError, Mistakes, UsageError, did_you_mean
+from archway.metadata_cargo import Cargo, Source
+from archway.metadata_kubernetes import Kubernetes
 from archway.platforms import Platform
 from archway.references import tag
 from archway.rules import EXEMPT, RULES
+from archway.table import Port, Table, Text
 
 VersionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$")]
-Port = Annotated[int, Field(ge=1, le=65_535)]
 ArgumentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _GIVEN = re.compile(
     r"(TARGET|BUILD)(PLATFORM|OS|ARCH|VARIANT|_(UNAME|DEBIAN|RUST|MAVEN|NODE|QEMU))$|BUILDKIT_|SOURCE_DATE_EPOCH$"
 )
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class _Table(BaseModel):
-    # Deferred, because the list of tasks imports this and validates nothing.
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, strict=True, defer_build=True)
-
-
-class Release(_Table):
+class Release(Table):
     """One ``[[release]]``: a version of an image."""
 
     version: VersionText
     default: bool = False
-    args: dict[ArgumentName, str] = {}
-    uses: dict[str, str] = {}
+    args: dict[ArgumentName, str] = Field(default_factory=dict)
+    uses: dict[str, str] = Field(default_factory=dict)
+    source: Source | None = None
 
     @field_validator("args")
     @classmethod
@@ -56,7 +51,7 @@ class Release(_Table):
         return value
 
 
-class Http(_Table):
+class Http(Table):
     """``[smoke.http]``: a page that the container must serve."""
 
     path: str = "/"
@@ -72,7 +67,7 @@ class Http(_Table):
         return value
 
 
-class Smoke(_Table):
+class Smoke(Table):
     """``[smoke]``: what proves that the image does its work: a command that is run in it, and checks from outside."""
 
     command: list[str] = Field(default=[], min_length=1)
@@ -122,7 +117,7 @@ def _platform(value: object) -> Platform:
     raise ValueError("a platform is a string such as 'linux/arm64'")
 
 
-class Exempt(_Table):
+class Exempt(Table):
     """One ``[[verify.allow]]``: a finding that is known, and why it may stay."""
 
     path: Text
@@ -139,13 +134,13 @@ class Exempt(_Table):
         return value
 
 
-class Verify(_Table):
+class Verify(Table):
     """``[verify]``: what the proof of the image's contents may pass over."""
 
-    allow: list[Exempt] = []
+    allow: list[Exempt] = Field(default_factory=list)
 
 
-class Metadata(_Table):
+class Metadata(Table):
     """An ``image.toml``."""
 
     description: Text
@@ -154,6 +149,8 @@ class Metadata(_Table):
     builder: bool = False
     release: list[Release] = Field(min_length=1)
     smoke: Smoke | None = None
+    cargo: Cargo | None = None
+    kubernetes: Kubernetes | None = None
     verify: Verify = Verify()
 
     @field_validator("licenses")
@@ -213,13 +210,16 @@ def _message(kind: str, message: str, loc: tuple[int | str, ...]) -> str:
             return f"{key}: {message.removeprefix('Value error, ')}"
 
 
-_TABLES: dict[str, type[_Table]] = {
+_TABLES: dict[str, type[Table]] = {
     "": Metadata,
     "release": Release,
     "smoke": Smoke,
     "http": Http,
     "verify": Verify,
     "allow": Exempt,
+    "source": Source,
+    "cargo": Cargo,
+    "kubernetes": Kubernetes,
 }
 
 
@@ -228,7 +228,9 @@ def _hint(kind: str, loc: tuple[int | str, ...]) -> str:
         return ""
     parents = [part for part in loc[:-1] if isinstance(part, str)]
     table = _TABLES.get(parents[-1] if parents else "")
-    return did_you_mean(str(loc[-1]), table.model_fields) if table else ""
+    return (
+        did_you_mean(str(loc[-1]), (field.alias or name for name, field in table.model_fields.items())) if table else ""
+    )
 
 
 def _check_releases(metadata: Metadata, text: str, shown: str, mistakes: Mistakes) -> None:
