@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from archway import bootstrap, log
 from archway.catalog import Catalog
@@ -14,12 +16,14 @@ from archway.due import Wishes, due_steps
 from archway.engine import BuildFailedError, BuildOrder, Engine
 from archway.errors import BuildError, VerifyError
 from archway.failures import explain
-from archway.inputs import context_digest
 from archway.labels import Parent, Revision, labels
 from archway.machine.guard import require_emulation
+from archway.metadata_cargo import Source
 from archway.platforms import Platform
 from archway.proof import prove
+from archway.provided import RUST_BUILDER, files_digest, provided
 from archway.settings import Settings
+from archway.sources import fetch
 from archway.targets import ROOTFS, Step, Strategy, Target
 from archway.verification import refuse_before
 from archway.verify import Report
@@ -87,6 +91,7 @@ class Building:
             with (
                 log.step(f"{step.target}: {step.strategy}") as progress,
                 logfile.open("w", encoding="utf-8", buffering=1) as file,
+                provided(self.settings, step, partial(self._fetch, step)) as folders,
                 self.names.contexts(images) as contexts,
             ):
 
@@ -97,7 +102,7 @@ class Building:
                     elif found := re.match(r"#\d+ (\[.*)", line):
                         progress(found[1])
 
-                self.engine.build(self._order(step, unproven, contexts | outside), heard)
+                self.engine.build(self._order(step, unproven, contexts | outside | folders), heard)
                 self._require_same_files(step)
                 progress("verifying")
                 report = self._prove(step, unproven)
@@ -113,9 +118,14 @@ class Building:
         log.done(f"{step.target}: {step.strategy}, {seconds:.1f} s, {report.size / 1e6:.0f} MB")
         return Outcome(step=step, built=True, seconds=seconds, size=report.size)
 
+    def _fetch(self, step: Step, source: Source) -> Path:
+        """Bring the Cargo project of a step to this machine; a crate is fetched by cargo, which rust-builder has."""
+        builders = [str(self.steps[target].reference) for target in step.parents.get(RUST_BUILDER, ())]
+        return fetch(self.engine, self.settings, source, step.image, builder=builders[0] if builders else None)
+
     def _require_same_files(self, step: Step) -> None:
         """The image's label says which files it was made of: those of the plan, and no others."""
-        if context_digest(step.image.folder) != step.context:
+        if files_digest(step.image, step.release, step.folders) != step.context:
             raise BuildError(
                 f"{step.target}: files changed while it was built", where=step.image.shown(step.image.folder),
                 hint="the image was not kept; run it again",

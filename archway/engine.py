@@ -58,6 +58,8 @@ class BuildOrder:
     secrets: Mapping[str, Path]
     labels: Mapping[str, str]
     cache: bool = True
+    into: Path | None = None
+    """The folder that gets the files of the result, which then is no image and has no tag."""
 
 
 PUSH_LIMIT = 3600.0
@@ -87,6 +89,11 @@ class Engine:
 
         require_docker()
         return DockerClient()
+
+    @property
+    def client(self) -> DockerClient:
+        """For modules that do what is done nowhere else. They say what went wrong with :func:`telling`."""
+        return self._client
 
     @cached_property
     def _builder(self) -> str:
@@ -144,7 +151,7 @@ class Engine:
             )
 
     def build(self, order: BuildOrder, heard: Callable[[str], None]) -> None:
-        """Build one image into the engine's store, and pass on each line that BuildKit prints.
+        """Build one image into the engine's store (or a folder), and pass on each line that BuildKit prints.
 
         :raises BuildFailedError: BuildKit said no
         """
@@ -158,12 +165,13 @@ class Engine:
                     file=order.context / "Dockerfile",
                     builder=self._builder,
                     platforms=[str(platform) for platform in order.platforms],
-                    tags=order.tag,
+                    tags=[] if order.into else order.tag,
                     build_args=dict(order.arguments),
                     build_contexts=dict(order.contexts),
                     secrets=[_fields(f"id={name}", f"src={path}") for name, path in order.secrets.items()],
                     labels=dict(order.labels),
                     cache=order.cache,
+                    output={"type": "local", **_field("dest", order.into)} if order.into else {},
                     # An attestation would turn the member of a manifest list into an index.
                     provenance=False,
                     progress="plain",
@@ -300,3 +308,9 @@ def _fields(*fields: str) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(fields)
     return line.getvalue()
+
+
+def _field(name: str, value: Path) -> dict[str, str]:
+    """The same for a table whose items python-on-whales joins with ``=``."""
+    key, _, rest = _fields(f"{name}={value}").partition("=")
+    return {key: rest}

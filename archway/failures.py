@@ -92,10 +92,13 @@ def explain(
         return EngineGoneError("the Docker engine went away during the build", where=where, why=shown, hint=hint)
     # The command stands in the title and in the last line; its words are no sign of anything.
     text = "\n".join([*said[1:][-60:], re.sub(r'process ".*" did not', "process did not", last)])
-    for sign in SIGNS:
-        if re.search(sign.pattern, text, re.IGNORECASE):
-            hint = f"{sign.hint}\nall output: {log}"
-            return sign.error(f"{target}: {sign.what}", where=where, why=shown, hint=hint)
+    sign = next((sign for sign in SIGNS if re.search(sign.pattern, text, re.IGNORECASE)), None)
+    if told := _told_by_cargo_image(said):
+        error = sign.error if sign else BuildError
+        return error(f"{target}: {told[0]}", where=where, why="\n".join(told[1:]), hint=f"all output: {log}")
+    if sign:
+        hint = f"{sign.hint}\nall output: {log}"
+        return sign.error(f"{target}: {sign.what}", where=where, why=shown, hint=hint)
     return BuildError(f"{target}: a step failed", where=where, why=shown, hint=f"all output: {log}")
 
 
@@ -110,6 +113,15 @@ def _said_by_failing_step(output: Sequence[str]) -> list[str]:
     # Of a RUN it says only that it failed; of anything else it is the reason.
     reason = [line for line in lines if line.startswith("ERROR: ") and not line.startswith("ERROR: process ")]
     return [*lines[:1], *said, *reason]
+
+
+def _told_by_cargo_image(said: Sequence[str]) -> list[str]:
+    """The error that the command ``cargo-image`` of rust-builder ended with: it has said already what to do."""
+    mark = "cargo-image: error: "
+    for number, line in enumerate(said):
+        if line.startswith(mark):
+            return [line.removeprefix(mark), *(part.removeprefix("  ") for part in said[number + 1 :])]
+    return []
 
 
 def _line(text: str) -> int | None:

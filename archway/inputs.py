@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from archway.platforms import Platform
@@ -19,10 +21,28 @@ def platform_words(prefix: str, platform: Platform) -> dict[str, str]:
     return {f"{prefix}_{word.upper()}": getattr(names, word) for word in _WORDS}
 
 
+CACHE_TAG = "CACHEDIR.TAG"
+"""A folder with this file holds what can be made again: Cargo's ``target``, caches of pytest, mypy and ruff
+(Cache Directory Tagging Specification)."""
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files and links of a folder, in order of their names, without those of caches."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        if CACHE_TAG in names and here != folder:
+            folders.clear()
+            continue
+        linked = [name for name in folders if (here / name).is_symlink()]
+        found += [here / name for name in (*names, *linked)]
+    return iter(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
+
+
 def context_digest(folder: Path) -> str:
     """The identity of a folder: names, contents, links and executable bits of its files, not their times."""
     whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+    for path in files(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             entry = ["link", name, str(path.readlink())]

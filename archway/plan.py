@@ -13,13 +13,14 @@ from archway import tags
 from archway.catalog import Catalog, Image
 from archway.dockerfile import ImageUse, Line, Resolution, resolve, split_stages
 from archway.errors import Location, MachineError, MetadataError, UsageError, did_you_mean
-from archway.inputs import context_digest, platform_words
+from archway.inputs import platform_words
 from archway.metadata import Release
 from archway.platforms import Platform
+from archway.provided import files_digest
 from archway.references import Reference, member
 from archway.selection import Request
 from archway.settings import Settings
-from archway.targets import ROOTFS, Step, Strategy, Target
+from archway.targets import FOLDERS, PROVIDED, ROOTFS, Step, Strategy, Target
 
 
 def make_plan(
@@ -126,7 +127,7 @@ class _Planner:
         parents = {
             (use.name, use.platform): parent.target
             for use in found.images
-            if use.name != ROOTFS and (parent := self._parent(image, release, use))
+            if use.name not in PROVIDED and (parent := self._parent(image, release, use))
         }
         declared = {name: value for name, value in names.items() if name in found.declared_arguments}
         return Step(
@@ -142,9 +143,10 @@ class _Planner:
             },
             base=parents.get(ground) if (ground := _ground(found)) else None,
             rootfs=frozenset(use.platform for use in found.images if use.name == ROOTFS),
-            outside=tuple(use for use in found.images if use.name != ROOTFS and use.name not in self.catalog),
+            folders=(folders := frozenset(use.name for use in found.images) & FOLDERS),
+            outside=tuple(use for use in found.images if use.name not in PROVIDED and use.name not in self.catalog),
             arguments={**declared, **release.args, **forced},
-            context=(context := context_digest(image.folder)),
+            context=(context := files_digest(image, release, folders)),
             input_digest=self._digest(image, release, target.platform, found, parents.values(), declared, context),
             requested=requested,
             doubts=tuple(self._doubts(image, found)),
@@ -153,7 +155,7 @@ class _Planner:
     def _doubts(self, image: Image, found: Resolution) -> Iterator[str]:
         for use in found.images:
             near = did_you_mean(use.name, self.catalog.names - {image.name})
-            if use.name != ROOTFS and use.name not in self.catalog and near.startswith("did you mean"):
+            if use.name not in PROVIDED and use.name not in self.catalog and near.startswith("did you mean"):
                 where = Location(image.shown(image.dockerfile_path), use.line)
                 yield f"{where}: {use.name} is no image of this monorepo; {near}"
 
@@ -209,7 +211,7 @@ class _Planner:
 
     def _refuse_hidden_stages(self, image: Image, found: Resolution) -> None:
         """What is handed over by a name takes the place of a stage of that name, and its instructions are lost."""
-        ours = {use.name for use in found.images if use.name == ROOTFS or use.name in self.catalog}
+        ours = {use.name for use in found.images if use.name in PROVIDED or use.name in self.catalog}
         for stage in split_stages(image.dockerfile):
             if stage.name in ours:
                 raise MetadataError(
@@ -258,7 +260,7 @@ class _Planner:
         context: str,
     ) -> str:
         """The identity of what goes into a target: the same on machines of every platform, for every strategy."""
-        outside = {use.name for use in found.images} - self.catalog.names
+        outside = {use.name for use in found.images} - self.catalog.names - FOLDERS
         inputs = {
             "image": [image.name, release.version, "" if image.metadata.builder else str(platform)],
             "labels": [image.metadata.description, image.metadata.licenses, self.settings.source],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +24,23 @@ from archway.targets import Step, Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SmokeTest:
+class ImageTest:
     """One test that is run in one image."""
 
     step: Step
     of: str
     """The image whose test it is: the step's own, or one that it stands on."""
-    smoke: Smoke
 
     @property
     def inherited(self) -> bool:
         return self.of != self.step.target.image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmokeTest(ImageTest):
+    """A test as ``[smoke]`` tells it."""
+
+    smoke: Smoke
 
     def __str__(self) -> str:
         whose = f"{self.of}'s " if self.inherited else ""
@@ -45,7 +51,7 @@ class SmokeTest:
 class SmokeResult:
     """How a smoke test went."""
 
-    test: SmokeTest
+    test: ImageTest
     digest: str
     """What was run: the digest of the image's manifest, or its id where the engine knows no digest."""
     seconds: float
@@ -100,7 +106,12 @@ def smoke_tests_of(steps: Iterable[Step], step: Step) -> tuple[SmokeTest, ...]:
 
 
 def smoke_tests(
-    engine: Engine, settings: Settings, steps: Sequence[Step], *, everything: bool = False
+    engine: Engine,
+    settings: Settings,
+    steps: Sequence[Step],
+    *,
+    everything: bool = False,
+    others: Collection[Target] = (),
 ) -> Iterator[SmokeResult]:
     """Run the smoke tests of the images that were asked for, one after the other; a failing one stops none.
 
@@ -108,14 +119,15 @@ def smoke_tests(
 
     :param steps: the plan, with all that the images stand on
     :param everything: all images were asked for, so one without a smoke test is no mistake
+    :param others: have a test of another kind, so that they need none of this one
     :raises UsageError: an image that was asked for has no smoke test; nothing was run
     :raises MachineError: an image is not built, or a platform cannot be run here; nothing was run
     """
     requested = [step for step in steps if step.requested]
     tests = [test for step in requested for test in smoke_tests_of(steps, step)]
-    _check_smoke(requested, tests, everything=everything)
+    _check_smoke([step for step in requested if step.target not in others], tests, everything=everything)
     tested = list({test.step.target: test.step for test in tests}.values())
-    images = _resolve(engine, settings, tested)
+    images = resolve_images(engine, settings, tested)
     require_emulation([step.target.platform for step in tested])
     for test in tests:
         _check_reach(engine, test)
@@ -142,8 +154,11 @@ def _check_smoke(requested: Sequence[Step], tests: Sequence[SmokeTest], *, every
         log.warn(f"{path} has no [smoke]: only what it stands on is tested")
 
 
-def _resolve(engine: Engine, settings: Settings, steps: Iterable[Step]) -> dict[Target, str]:
-    """The ids of the images that the names stand for."""
+def resolve_images(engine: Engine, settings: Settings, steps: Iterable[Step]) -> dict[Target, str]:
+    """The ids of the images that the names stand for.
+
+    :raises MachineError: one is not built
+    """
     found = {step.target: engine.image(str(step.reference)) for step in steps}
     if missing := [target for target, image in found.items() if image is None]:
         raise MachineError(

@@ -14,6 +14,12 @@ from archway.references import Reference
 
 ROOTFS = "rootfs"
 """The image name that stands for the first root file system; archway provides it."""
+SOURCE, MANIFESTS, PUBLISHED = "source", "manifests", "published"
+"""Names of folders that archway hands over: the Cargo project of a release, its manifests with empty programs, and
+``images.lock.toml``."""
+FOLDERS = frozenset({SOURCE, MANIFESTS, PUBLISHED})
+PROVIDED = FOLDERS | {ROOTFS}
+"""All names that mean neither an image of the monorepo nor one from outside."""
 
 
 class Strategy(StrEnum):
@@ -58,11 +64,13 @@ class Step:
     """The target that its final stage starts from."""
     rootfs: frozenset[Platform]
     """The platforms for which it needs the first root file system."""
+    folders: frozenset[str]
+    """The folders of :data:`FOLDERS` that it needs."""
     outside: tuple[ImageUse, ...]
     """The images that it needs and this monorepo does not make."""
     arguments: Mapping[str, str]
     context: str
-    """The identity of the image's folder when this was planned."""
+    """The identity of the image's folder, and of the folders that are handed over, when this was planned."""
     input_digest: str
     requested: bool
     doubts: tuple[str, ...]

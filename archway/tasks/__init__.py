@@ -8,7 +8,7 @@ from invoke.collection import Collection
 
 from archway.errors import ArchwayError
 from archway.settings import defaults, find_root, read
-from archway.tasks import build, images, inspect, manifest, promote, publish, registry, setup, test, verify
+from archway.tasks import build, images, inspect, manifest, openssl, promote, publish, registry, setup, test, verify
 
 
 def namespace() -> Collection:
@@ -16,6 +16,7 @@ def namespace() -> Collection:
     collection = Collection(
         setup.setup, build.build, verify.verify, test.smoke, manifest.manifest, publish.publish, promote.promote,
         inspect.inspect, images.images, registry.registry,
+        openssl.patch_openssl,
     )  # fmt: skip
     collection.configure({"archway": _configured()})
     return collection

@@ -28,16 +28,21 @@ def smoke(
     organization: str | None = None,
     release: str | None = None,
 ) -> None:
-    """Run the smoke tests of built images, with those of the images that they stand on.
+    """Run the smoke tests of built images and of what they stand on, and operators against a Kubernetes API server.
 
     Example: inv test --product hive --arch amd64,arm64
     """
+    from itertools import chain
+
     from archway.report_smoke import print_smoke_results
     from archway.selection import Selection
     from archway.smoke import smoke_tests
+    from archway.smoke_kubernetes import KubernetesTests
     from archway.tasks.workplace import Workplace
 
     place = Workplace.of(context, registry=registry, organization=organization, release=release)
     selection = Selection.of(product, operator, image, everything=all_, arch=arch)
     steps = place.plan(selection)
-    print_smoke_results(smoke_tests(place.engine, place.settings, steps, everything=all_), json=json)
+    operators = KubernetesTests(place.engine, place.settings, place.catalog, steps)
+    smoke = smoke_tests(place.engine, place.settings, steps, everything=all_, others=operators.targets)
+    print_smoke_results(chain(smoke, operators.run()), json=json)

@@ -1,0 +1,170 @@
+"""``inv patch-openssl``: what cargo, in rust-builder, says about OpenSSL in a Cargo project, and the change it needs.
+
+The decision itself is made by the command ``cargo-image`` of rust-builder, where builds make it too; docs/operators.md
+tells how.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archway.cargo_folders import write_manifests
+from archway.engine import Engine
+from archway.errors import BuildError, MachineError, UsageError
+from archway.extraction import extract
+from archway.metadata_cargo import Cargo
+from archway.platforms import Platform
+from archway.scratch import scratch
+from archway.settings import Settings
+
+NEEDED, IMPOSSIBLE = "needed", "impossible"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A Cargo project that is looked at."""
+
+    name: str
+    folder: Path
+    cargo: Cargo
+    platforms: tuple[Platform, ...]
+    ours: bool
+    """Whether its files may be changed; a crate or a git repository is somebody else's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What is true for one platform."""
+
+    platform: Platform
+    state: str
+    """not needed, needed, already or impossible."""
+    why: str
+    chain: tuple[str, ...]
+    """The packages that lead from the project to openssl-sys."""
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What cargo says of a project."""
+
+    subject: Subject
+    verdicts: tuple[Verdict, ...]
+    edits: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Files that would change: the text before and after."""
+
+    @property
+    def open(self) -> bool:
+        """Whether something is left to do in the tree, or cannot be done."""
+        return any(verdict.state in (NEEDED, IMPOSSIBLE) for verdict in self.verdicts)
+
+    def diff(self) -> str:
+        """The change, as ``patch -p1`` takes it."""
+        return "".join(
+            "".join(
+                difflib.unified_diff(
+                    before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
+                )
+            )
+            for name, (before, after) in sorted(self.edits.items())
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.subject.name,
+            "verdicts": [
+                {
+                    "platform": str(verdict.platform), "state": verdict.state, "why": verdict.why,
+                    "chain": list(verdict.chain), "openssl-sys": verdict.version,
+                } for verdict in self.verdicts
+            ],
+            "changes": sorted(self.edits),
+        }  # fmt: skip
+
+
+def ask(engine: Engine, settings: Settings, subject: Subject, *, builder: str, undo: bool = False) -> Answer:
+    """Let cargo in rust-builder look at a project.
+
+    :param builder: the name of the image rust-builder in the engine
+    :param undo: the change is the one that takes back what was added
+    :raises BuildError: the project is not fit (no lock, a lock that is not current …), or a registry is out of reach
+    """
+    by_triple = {platform.names.rust: platform for platform in subject.platforms}
+    targets = " ".join(f"--target {triple}" for triple in by_triple)
+    script = f"cp -r /project /tmp/project\ncd /tmp/project\ncargo-image openssl {targets} {'--undo' if undo else ''}"
+    with scratch(settings.state, "openssl") as place:
+        manifests, out = place / "manifests", place / "out"
+        write_manifests(subject.folder, manifests, subject.cargo)
+        extract(
+            engine, settings, image=builder, script=f"{script} > /out/report.json\n", contexts={"project": manifests},
+            out=out, what=f"{subject.name}: OpenSSL",
+        )  # fmt: skip
+        said = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    return Answer(
+        subject=subject,
+        verdicts=tuple(
+            Verdict(
+                platform=by_triple[verdict["target"]], state=verdict["state"], why=verdict["why"],
+                chain=tuple(verdict["chain"]), version=verdict["version"],
+            ) for verdict in said["verdicts"]
+        ),
+        edits={name: (edit["before"], edit["after"]) for name, edit in said["edits"].items()},
+    )  # fmt: skip
+
+
+def write(answer: Answer) -> list[Path]:
+    """Make the change in the project's own files.
+
+    :returns: the files that were written
+    :raises UsageError: they are somebody else's
+    :raises BuildError: they changed meanwhile; nothing was written
+    :raises MachineError: they cannot be written; those that were are as before
+    """
+    subject = answer.subject
+    if answer.edits and not subject.ours:
+        raise UsageError(
+            f"{subject.name} comes from elsewhere, so there is no file to write",
+            hint="the build changes its own copy; --diff shows how",
+        )
+    paths = {subject.folder / name: edit for name, edit in sorted(answer.edits.items())}
+    for path, (before, _) in paths.items():
+        if path.read_bytes() != before.encode():
+            raise BuildError("changed while cargo looked at it", where=path, hint="run it again; nothing was written")
+    written: list[Path] = []
+    try:
+        for path, (_, after) in paths.items():
+            _replace(path, after.encode())
+            written.append(path)
+    except OSError as denied:
+        for path in written:
+            _replace(path, paths[path][0].encode())
+        raise MachineError(
+            f"cannot be written: {denied.strerror}", where=path, hint="nothing was changed; look at its owner and mode"
+        ) from None
+    return written
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.chmod(path.stat().st_mode & 0o777)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def rows(answers: Sequence[Answer]) -> list[list[str]]:
+    """The verdicts as lines of a table."""
+    return [
+        [answer.subject.name, verdict.platform.tag, verdict.state, verdict.why]
+        for answer in answers
+        for verdict in answer.verdicts
+    ]

@@ -1,0 +1,82 @@
+"""The folders that archway hands over to a Dockerfile beside images: what they are made of, and how they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from archway.cargo_folders import wishes, write_manifests, write_source
+from archway.catalog import Image
+from archway.inputs import context_digest
+from archway.metadata import Release
+from archway.metadata_cargo import Cargo, Source
+from archway.published import LOCK
+from archway.scratch import scratch
+from archway.settings import Settings
+from archway.sources import identity
+from archway.targets import FOLDERS, MANIFESTS, PUBLISHED, SOURCE, Step
+
+RUST_BUILDER = "rust-builder"
+"""The image that has cargo."""
+OWN_FOLDER = Source(path=".")
+"""Where a Cargo project is, if image.toml does not say."""
+
+
+def source_of(release: Release) -> Source:
+    """Where the Cargo project of a release comes from."""
+    return release.source or OWN_FOLDER
+
+
+def cargo_of(image: Image) -> Cargo:
+    """What is built of it."""
+    return image.metadata.cargo or Cargo()
+
+
+def files_digest(image: Image, release: Release, folders: frozenset[str]) -> str:
+    """The identity of all files of a release: those of its own folder, and those that are handed over.
+
+    :raises MetadataError: the source is a folder that is not fit
+    """
+    own = context_digest(image.folder)
+    if not folders:
+        return own
+    found: list[object] = [own]
+    if folders & {SOURCE, MANIFESTS}:
+        found += [identity(source_of(release), image), dict(wishes(cargo_of(image)))]
+    if PUBLISHED in folders:
+        lock = image.root / LOCK
+        found.append(lock.read_text(encoding="utf-8") if lock.is_file() else "")
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def provided(settings: Settings, step: Step, fetch: Callable[[Source], Path]) -> Iterator[dict[str, str]]:
+    """The folders that a step needs, by the names that its Dockerfile has for them, while it is built.
+
+    :param fetch: brings a source to this machine
+    :raises ArchwayError: it cannot
+    """
+    if not step.folders:
+        yield {}
+        return
+    with scratch(settings.state, "provided") as place:
+        made = {name: place / name for name in sorted(step.folders)}
+        project = fetch(source_of(step.release)) if step.folders & {SOURCE, MANIFESTS} else Path()
+        makers: Mapping[str, Callable[[Path], None]] = {
+            SOURCE: lambda out: write_source(project, out),
+            MANIFESTS: lambda out: write_manifests(project, out, cargo_of(step.image)),
+            PUBLISHED: lambda out: _write_published(settings.root, out),
+        }
+        assert makers.keys() == FOLDERS
+        for name, folder in made.items():
+            folder.mkdir()
+            makers[name](folder)
+        yield {name: str(folder) for name, folder in made.items()}
+
+
+def _write_published(root: Path, out: Path) -> None:
+    lock = root / LOCK
+    (out / LOCK).write_bytes(lock.read_bytes() if lock.is_file() else b"")

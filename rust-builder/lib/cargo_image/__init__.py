@@ -1,0 +1,1 @@
+"""The command cargo-image: builds the binaries of a Cargo project for several platforms, without emulation."""
