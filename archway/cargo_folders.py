@@ -43,8 +43,11 @@ def write_source(folder: Path, out: Path) -> None:
         shutil.copy2(path, target, follow_symlinks=False)
 
 
-def write_manifests(folder: Path, out: Path, cargo: Cargo) -> None:
-    """Write what Cargo needs to know of a project to fetch and compile all that it stands on."""
+def write_manifests(folder: Path, out: Path, cargo: Cargo, *, anew: bool = False) -> None:
+    """Write what Cargo needs to know of a project to fetch and compile all that it stands on.
+
+    :param anew: nothing that was compiled before is taken
+    """
     found = project_files(folder)
     programs = set(_declared(found))
     for name, path in found.items():
@@ -56,7 +59,7 @@ def write_manifests(folder: Path, out: Path, cargo: Cargo) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(EMPTY_PROGRAM)
     out.mkdir(parents=True, exist_ok=True)
-    (out / WISHES).write_text(toml.dumps(wishes(cargo)))
+    (out / WISHES).write_text(toml.dumps({**wishes(cargo), **({"anew": True} if anew else {})}))
 
 
 def wishes(cargo: Cargo) -> Mapping[str, object]:

@@ -28,7 +28,7 @@ PATIENCE = 30.0
 """Seconds within which a server that is ready must have taken an object."""
 PAUSE = 0.2
 NOT_FOUND = 404
-_PASSING = frozenset({0, NOT_FOUND, 429, 500, 502, 503, 504})
+_PASSING = frozenset({0, NOT_FOUND, 429, 503, 504})
 
 
 class ApiError(Exception):

@@ -53,9 +53,12 @@ def files_digest(image: Image, release: Release, folders: frozenset[str]) -> str
 
 
 @contextmanager
-def provided(settings: Settings, step: Step, fetch: Callable[[Source], Path]) -> Iterator[dict[str, str]]:
+def provided(
+    settings: Settings, step: Step, fetch: Callable[[Source], Path], *, anew: bool = False
+) -> Iterator[dict[str, str]]:
     """The folders that a step needs, by the names that its Dockerfile has for them, while it is built.
 
+    :param anew: dependencies are compiled again, though BuildKit's cache mounts have them
     :param fetch: brings a source to this machine
     :raises ArchwayError: it cannot
     """
@@ -67,7 +70,7 @@ def provided(settings: Settings, step: Step, fetch: Callable[[Source], Path]) ->
         project = fetch(source_of(step.release)) if step.folders & {SOURCE, MANIFESTS} else Path()
         makers: Mapping[str, Callable[[Path], None]] = {
             SOURCE: lambda out: write_source(project, out),
-            MANIFESTS: lambda out: write_manifests(project, out, cargo_of(step.image)),
+            MANIFESTS: lambda out: write_manifests(project, out, cargo_of(step.image), anew=anew),
             PUBLISHED: lambda out: _write_published(settings.root, out),
         }
         assert makers.keys() == FOLDERS

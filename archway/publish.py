@@ -15,16 +15,17 @@ from archway.distribution import Repository, Stored, transport
 from archway.distribution.trouble import printable
 from archway.docker import last_lines
 from archway.engine import Engine, PushFailedError
-from archway.errors import ArchwayError, ListError, RegistryError, VerifyError
+from archway.errors import ArchwayError, ListError, MetadataError, RegistryError, VerifyError
 from archway.joining import Joinable, Standing, Tagged, move_tag, rehearse_list, rehearse_tag, write
 from archway.lists import Wanted, pairs
 from archway.machine.guard import require_emulation
 from archway.manifests import LAG, PAUSES
 from archway.members import age_of, check_origin, check_proof, check_whole, read_member
 from archway.proof import prove_once
+from archway.published import LOCK, PublishedImage, record
 from archway.references import Reference
 from archway.remote import repository_of
-from archway.settings import Settings
+from archway.settings import Settings, read
 from archway.smoke import smoke_test, smoke_tests_of
 from archway.targets import Step
 
@@ -63,7 +64,10 @@ class Publishing:
         if self.test:
             good = self._each(good, self._test)
         pushed = self._each(good, self._push)
-        written = self._each(pushed, self._write)
+        try:
+            written = self._each(pushed, self._write)
+        finally:
+            self._record()
         self._each(written, self._move)
 
     def _each(self, lists: Sequence[Wanted], work: Callable[[Wanted], None]) -> list[Wanted]:
@@ -148,10 +152,38 @@ class Publishing:
         self.written[wanted.reference], tagged = write(self.settings, self.ready[wanted.reference])
         self.done.append(tagged)
 
+    def _record(self) -> None:
+        """Note in images.lock.toml what is public now. That it cannot be is told, and takes nothing back."""
+        ready = [self.ready[reference] for reference in self.written]
+        try:
+            entries = [entry_of(self.settings, one, self.written[one.wanted.reference].digest) for one in ready]
+            if entries and not is_home(self.settings):
+                log.note(f"{LOCK} is left as it is: pyproject.toml names another registry or organization")
+            elif record(self.settings.root, entries):
+                log.done(f"{LOCK}: {', '.join(str(one.wanted) for one in ready)}")
+        except (MetadataError, OSError, ValueError) as failed:
+            log.warn(f"{LOCK} does not have what was published: {failed}")
+
     def _move(self, wanted: Wanted) -> None:
         repository, stored = self.ready[wanted.reference].repository, self.written[wanted.reference]
         for tag in wanted.floating:
             self.done.append(move_tag(repository, wanted.reference, stored, tag, back=self.back))
+
+
+def is_home(settings: Settings) -> bool:
+    """Whether this is published where the monorepo's own pyproject.toml says; images.lock.toml knows no other place."""
+    committed = read(settings.root)
+    return (settings.registry, settings.organization) == (committed["registry"], committed["organization"])
+
+
+def entry_of(settings: Settings, one: Joinable, digest: str) -> PublishedImage:
+    """What images.lock.toml says of a list."""
+    image, release = one.wanted.image, one.wanted.release
+    return PublishedImage(
+        name=image.name, version=release.version, release=settings.release,
+        default=image.release().version == release.version, reference=str(one.wanted.reference), digest=digest,
+        members={str(member.platform): member.digest for member in one.members},
+    )  # fmt: skip
 
 
 def push(engine: Engine, repository: Repository, reference: Reference) -> None:

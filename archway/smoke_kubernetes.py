@@ -81,7 +81,7 @@ def _objects(image: Image, key: str, name: str, mistakes: Mistakes) -> tuple[Kub
         try:
             return read_file(path, shown=image.shown(path))
         except MetadataError as wrong:
-            mistakes.join(wrong)
+            mistakes.add(str(wrong), where="")
     return ()
 
 

@@ -26,7 +26,7 @@ def fetch(engine: Engine, settings: Settings, source: Source, image: Image, *, b
     :raises MetadataError: image.toml names what does not exist, or does not pin it
     :raises ChecksumError: what is there is not what image.toml pins
     :raises PackageSourceError: it could not be reached
-    :raises MachineError: this machine lacks git, or builder is missing
+    :raises MachineError: this machine lacks git
     """
     place = Place(image=image, source=source)
     if source.path is not None:

@@ -14,7 +14,6 @@ from archway.errors import (
     ArchwayError,
     BuildError,
     ChecksumError,
-    MachineError,
     MetadataError,
     PackageSourceError,
 )
@@ -66,13 +65,13 @@ def fetch_crate(engine: Engine, settings: Settings, place: Place, *, builder: st
     """The folder of a crate, from the archive that image.toml pins.
 
     :param builder: the reference of an image of the engine with cargo
-    :raises MetadataError: there is no such crate or version, or its sha256 is missing
+    :raises MetadataError: there is no such crate or version, its sha256 is missing, or no image with cargo is used
     :raises ChecksumError: the archive is another one
     :raises PackageSourceError: the registry could not be reached
     """
     source = place.source
     if builder is None:
-        raise MachineError(
+        raise MetadataError(
             f"{place} cannot be fetched", where=place.line("crate"), why="only cargo knows where crates are",
             hint="the Dockerfile must use the image rust-builder",
         )  # fmt: skip

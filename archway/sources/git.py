@@ -19,7 +19,7 @@ from archway.sources.place import Place
 from archway.sources.shelf import keep
 
 # A host begins with a letter or digit, so that neither git nor ssh takes it for an option; `ext::sh -c …` is no URL.
-_URL = re.compile(r"((https?|git)://|ssh://(\w[\w.-]*@)?)[A-Za-z0-9\[]\S*|file:///\S+")
+_URL = re.compile(r"((https?|git)://|ssh://(\w[\w.-]*@)?)[A-Za-z0-9\[][^\s/@]*/\S+|file:///\S+")
 _SCP = re.compile(r"(\w[\w.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!:|//)[^\s-]\S*")
 _PASSWORD = re.compile(r"[a-z]+://[^/@]*:[^/@]*@|https?://[^/@]+@")
 _HERE = "refs/archway/wanted"

@@ -90,7 +90,7 @@ def environment(settings: Settings) -> dict[str, str]:
 # The first that fits wins.
 _REFUSED = re.compile(
     r"Authentication failed|could not read (Username|Password)|terminal prompts disabled|Permission denied|"
-    r"error: 40[13]|Host key verification failed|Invalid username or password|Access denied",
+    r"error: 40[13]|Host key verification failed|Invalid username or password",
     re.IGNORECASE,
 )
 _NO_REPOSITORY = re.compile(
@@ -122,7 +122,7 @@ def cause(place: Place, failed: GitError) -> ArchwayError:
         return MachineError(f"{place}: git does not read a repository of another user", why=said)
     if _REFUSED.search(failed.said):
         return PackageSourceError(
-            f"{place}: the repository lets us not in, or does not exist", where=place.line("git"), why=said,
+            f"{place}: the repository does not let us in, or does not exist", where=place.line("git"), why=said,
             hint="git must get in without asking: with its credential helper, or a key that ssh has",
         )  # fmt: skip
     if _NO_REPOSITORY.search(failed.said):

@@ -21,6 +21,7 @@ from archway.engine import Engine
 from archway.errors import BuildError
 from archway.plan import make_plan
 from archway.platforms import Platform
+from archway.published import read
 from archway.selection import Selection
 from tests.engine.hive import Built
 from tests.engine.run import ORGANIZATION, REPOSITORY, Inv, command, surroundings
@@ -171,7 +172,7 @@ def test_promoted_list_works_on_both_platforms(
 
 def small(folder: Path, registry: str, content: str) -> Monorepo:
     """A monorepo with one image that both runs of a race have, each with contents of its own."""
-    made = Monorepo(folder, f'registry = "{registry}"\nimages = ["*"]\n')
+    made = Monorepo(folder, f'registry = "{registry}"\norganization = "{ORGANIZATION}"\nimages = ["*"]\n')
     made.write("tasks.py", "from archway.tasks import namespace\n\nns = namespace()\n")
     made.image("test-app", "FROM scratch\nCOPY hello /hello\n")
     made.write("test-app/hello", content)
@@ -251,21 +252,24 @@ def test_local_list_can_be_pushed(inv: Inv, tmp_path: Path, names: Callable[[], 
 
 
 def test_incomplete_publish_publishes_nothing(inv: Inv, tmp_path: Path, names: Callable[[], list[str]]) -> None:
-    """When one of two images is not whole nothing is pushed; with --keep-going the whole one is."""
+    """When one of two images is not whole nothing is pushed; with --keep-going the whole one is, and is recorded."""
     with docker_registry(tmp_path / "registry") as host:
         made = small(tmp_path / "one", host, "one")
         made.image("test-broken", "FROM scratch\nCOPY missing /missing\n")
         options = ("publish", "--image", "test-broken,test-app")
         first = inv(made.root, *options)
+        recorded_first = read(made.root)
         repository = Pushed(host, f"{ORGANIZATION}/test-app")
         nothing = repository.list_at("1-0.1.0-dev"), repository.list_at("1-0.1.0-dev-amd64")
         second = inv(made.root, *options, "--keep-going")
 
         assert first.exit_code == 5, first.stderr
         assert nothing == (None, None)
+        assert recorded_first == ()
         assert second.exit_code == 13, second.stderr
         assert "test-broken 1" in second.stderr
-        assert len(repository.list_at("1-0.1.0-dev") or []) == 2
+        assert len(members := repository.list_at("1-0.1.0-dev") or []) == 2
+        assert [("test-app", dict(members))] == [(one.name, one.members) for one in read(made.root)]
         assert Pushed(host, f"{ORGANIZATION}/test-broken").list_at("1-0.1.0-dev") is None
 
 

@@ -40,8 +40,7 @@ pub fn server_properties(
     overrides: &BTreeMap<String, String>,
 ) -> Result<String, Refusal> {
     check(overrides)?;
-    let voters: Vec<_> =
-        (0..controllers).map(|id| format!("{id}@{prefix}-{id}.{domain}:{CONTROLLER_PORT}")).collect();
+    let voters: Vec<_> = (0..controllers).map(|id| format!("{id}@{prefix}-{id}.{domain}:{CONTROLLER_PORT}")).collect();
     let mut lines = defaults(replicas);
     lines.extend(overrides.iter().map(|(key, value)| (key.clone(), value.clone())));
     for (key, value) in [
@@ -88,7 +87,10 @@ fn check(overrides: &BTreeMap<String, String>) -> Result<(), Refusal> {
             return Err(Refusal::new(INVALID, format!("spec.config: {key:?} cannot be a key of server.properties")));
         }
         if value.chars().any(char::is_control) {
-            return Err(Refusal::new(INVALID, format!("spec.config: the value of {key} has a line end or control character")));
+            return Err(Refusal::new(
+                INVALID,
+                format!("spec.config: the value of {key} has a line end or control character"),
+            ));
         }
     }
     Ok(())

@@ -215,8 +215,7 @@ mod tests {
     #[test]
     fn status() {
         let version = version();
-        let conditions =
-            version.pointer("/schema/openAPIV3Schema/properties/status/properties/conditions").unwrap();
+        let conditions = version.pointer("/schema/openAPIV3Schema/properties/status/properties/conditions").unwrap();
 
         assert!(version["subresources"]["status"].is_object());
         assert_eq!("map", conditions["x-kubernetes-list-type"]);

@@ -87,8 +87,16 @@ fn check_version(version: &str) -> Result<(), Refusal> {
     let first = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let other = |byte: u8| first(byte) || matches!(byte, b'.' | b'+' | b'-');
     let bytes = version.as_bytes();
-    let good = bytes.len() <= 63 && bytes.first().is_some_and(|&byte| first(byte)) && bytes.iter().all(|&byte| other(byte));
-    if good { Ok(()) } else { Err(Refusal::new(INVALID, format!("spec.image: {version:?} cannot be a version: use letters, digits, . _ + - (63 at most)"))) }
+    let good =
+        bytes.len() <= 63 && bytes.first().is_some_and(|&byte| first(byte)) && bytes.iter().all(|&byte| other(byte));
+    if good {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            INVALID,
+            format!("spec.image: {version:?} cannot be a version: use letters, digits, . _ + - (63 at most)"),
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +215,10 @@ mod tests {
     fn empty_catalogue() {
         let refusal = chosen(json!({}), &Catalogue::default()).unwrap_err();
 
-        assert!(refusal.message.contains("names no version, and there is no default, which is empty") || refusal.message.contains("empty"));
+        assert!(
+            refusal.message.contains("names no version, and there is no default, which is empty")
+                || refusal.message.contains("empty")
+        );
     }
 
     /// What would not fit into a tag is refused.

@@ -59,7 +59,7 @@ impl Existing {
         Self {
             cluster_id: annotation(CLUSTER_ID).or_else(|| status?.cluster_id.clone()),
             controllers: annotation(CONTROLLERS).and_then(|text| text.parse().ok()).or_else(|| status?.controllers),
-            storage: live.and_then(|set| volume(set.spec.as_ref()?.volume_claim_templates.as_ref()?.first()?)),
+            storage: live.and_then(|set| volume(set.spec.volume_claim_templates.as_ref()?.first()?)),
         }
     }
 }
@@ -79,7 +79,10 @@ pub fn plan(cluster: &KafkaCluster, existing: &Existing, catalogue: &Catalogue) 
     check_storage(spec, existing)?;
     let controllers = controllers(spec.brokers.replicas, existing)?;
     let (Some(owner), Some(namespace)) = (cluster.controller_owner_ref(&()), cluster.namespace()) else {
-        return Err(Refusal::new(INVALID, "the object has no uid or no namespace: it does not come from an API server"));
+        return Err(Refusal::new(
+            INVALID,
+            "the object has no uid or no namespace: it does not come from an API server",
+        ));
     };
     let cluster_id = cluster_id(spec.cluster_id.as_deref(), existing, &owner.uid)?;
     let image = select(&spec.image, catalogue)?;
@@ -94,7 +97,8 @@ pub fn domain(name: &str, namespace: &str) -> String {
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    let good = name.len() <= MAX_NAME && name.starts_with(|letter: char| letter.is_ascii_lowercase()) && !name.contains('.');
+    let good =
+        name.len() <= MAX_NAME && name.starts_with(|letter: char| letter.is_ascii_lowercase()) && !name.contains('.');
     if good {
         return Ok(());
     }
@@ -107,12 +111,18 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 
 fn check_quantities(spec: &KafkaClusterSpec) -> Result<(), Refusal> {
     if quantity::parse(&spec.storage.size).is_none_or(|size| size <= 0) {
-        return Err(Refusal::new(INVALID, format!("spec.storage.size: {:?} is not a size, such as 10Gi", spec.storage.size)));
+        return Err(Refusal::new(
+            INVALID,
+            format!("spec.storage.size: {:?} is not a size, such as 10Gi", spec.storage.size),
+        ));
     }
     let resources = spec.resources.iter().flat_map(|resources| resources.requests.iter().chain(&resources.limits));
     for (name, value) in resources {
         if quantity::parse(&value.0).is_none() {
-            return Err(Refusal::new(INVALID, format!("spec.resources: {name} is {:?}, which is not a quantity", value.0)));
+            return Err(Refusal::new(
+                INVALID,
+                format!("spec.resources: {name} is {:?}, which is not a quantity", value.0),
+            ));
         }
     }
     Ok(())
@@ -129,7 +139,8 @@ fn check_storage(spec: &KafkaClusterSpec, existing: &Existing) -> Result<(), Ref
     }
     if class != &spec.storage.storage_class_name {
         let was = class.as_deref().unwrap_or("(none)");
-        let message = format!("spec.storage.storageClassName cannot change: volumes are made once. Set it back to {was}");
+        let message =
+            format!("spec.storage.storageClassName cannot change: volumes are made once. Set it back to {was}");
         return Err(Refusal::new(IMMUTABLE, message));
     }
     Ok(())
@@ -138,7 +149,10 @@ fn check_storage(spec: &KafkaClusterSpec, existing: &Existing) -> Result<(), Ref
 /// How many nodes are controllers: fixed at the start, because voters cannot be added to a static quorum.
 fn controllers(replicas: i32, existing: &Existing) -> Result<i32, Refusal> {
     if replicas < 1 || replicas % 2 == 0 {
-        return Err(Refusal::new(INVALID, format!("spec.brokers.replicas is {replicas}: it must be odd, and 1 at least")));
+        return Err(Refusal::new(
+            INVALID,
+            format!("spec.brokers.replicas is {replicas}: it must be odd, and 1 at least"),
+        ));
     }
     match existing.controllers {
         None => Ok(replicas.min(MAX_CONTROLLERS)),
@@ -156,8 +170,9 @@ fn controllers(replicas: i32, existing: &Existing) -> Result<i32, Refusal> {
 fn cluster_id(wanted: Option<&str>, existing: &Existing, uid: &str) -> Result<String, Refusal> {
     match (wanted, &existing.cluster_id) {
         (Some(id), Some(old)) if id != old => {
-            let message =
-                format!("spec.clusterId cannot change from {old} to {id}: storage has the old one. Set it back, or remove it");
+            let message = format!(
+                "spec.clusterId cannot change from {old} to {id}: storage has the old one. Set it back, or remove it"
+            );
             Err(Refusal::new(IMMUTABLE, message))
         }
         (_, Some(old)) => Ok(old.clone()),

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::objects::testing::{UID, cluster, planned};
 use crate::objects::statefulset;
+use crate::objects::testing::{UID, cluster, planned};
 
 fn refused(spec: Value, existing: &Existing) -> Refusal {
     plan(&cluster("simple", spec), existing, &Catalogue::default()).unwrap_err()

@@ -58,10 +58,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def of_target(target: Path, *, package: str, triple: str) -> Iterator[None]:
+def of_target(target: Path, *, package: str, triple: str, anew: bool = False) -> Iterator[None]:
     """Start from what was compiled for this package and platform by this very builder, and keep what there is then."""
     kept = MOUNT / "target" / _builder() / package / triple
-    if kept.is_dir():
+    if kept.is_dir() and not anew:
         shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
     yield
     if not MOUNT.is_dir():

@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cargo_image import cache, natives, openssl, program, stubs
+from cargo_image import cache, natives, openssl, program
 from cargo_image.cargo import Metadata, metadata, run_cargo
 from cargo_image.errors import CargoImageError
 from cargo_image.manifest import apply, plan_edit
@@ -55,16 +53,16 @@ def dependencies(job: Job) -> None:
 
     :raises CargoImageError: the project, its lock or a crate is not fit, or a registry is out of reach
     """
-    cache.seed_crates(job.project.folder)
-    with stubs.made(job.project.folder):
-        run_cargo(["fetch", "--locked", "--target", job.triple], job.project.folder)
-        _vendor_openssl(job)
-        found = metadata(job.project)
-        _check_natives(job)
-        cache.save_crates()
-        with cache.of_target(TARGET, package=_name(job, found), triple=job.triple):
-            _cargo_build(job)
-            _forget_members(job, found)
+    if not job.wishes.anew:
+        cache.seed_crates(job.project.folder)
+    run_cargo(["fetch", "--locked", "--target", job.triple], job.project.folder)
+    _vendor_openssl(job)
+    _check_natives(job)
+    cache.save_crates()
+    found = metadata(job.project)
+    with cache.of_target(TARGET, package=found.owner().name, triple=job.triple, anew=job.wishes.anew):
+        _cargo_build(job)
+        _forget_members(job, found)
 
 
 def build(job: Job) -> None:
@@ -77,13 +75,9 @@ def build(job: Job) -> None:
     found = metadata(job.project)
     OUT.mkdir(parents=True, exist_ok=True)
     folder = TARGET / job.triple / "release"
-    for name in job.project.binaries or found.binaries(job.project.package):
+    for name in job.project.binaries or found.binaries():
         shutil.copy(folder / name, OUT / name)
         program.check(OUT / name, job.toolchain, vendored=job.wishes.openssl == "vendored")
-
-
-def _name(job: Job, found: Metadata) -> str:
-    return job.project.package or found.owner("").name
 
 
 def _vendor_openssl(job: Job) -> None:
@@ -167,7 +161,7 @@ def environment(job: Job) -> dict[str, str]:
 
 
 def _forget_members(job: Job, found: Metadata) -> None:
-    """Leave nothing of the stubs, which Cargo would take for the programs if its clocks said so."""
+    """Leave nothing of the STUBS, which Cargo would take for the programs if its clocks said so."""
     names = [word for member in found.members for word in ("--package", member.name)]
     run_cargo(
         ["clean", "--release", "--locked", "--offline", "--target", job.triple, *names], job.project.folder,
@@ -179,6 +173,3 @@ def say(text: str) -> None:
     print(f"cargo-image: {text}", flush=True)
 
 
-@contextmanager
-def nothing() -> Iterator[None]:
-    yield

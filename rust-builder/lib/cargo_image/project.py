@@ -47,6 +47,8 @@ class Wishes:
 
     project: Project
     openssl: str = "vendored"
+    anew: bool = False
+    """Nothing that was fetched or compiled before is taken."""
 
 
 def read_wishes(folder: Path) -> Wishes:
@@ -71,7 +73,7 @@ def read_wishes(folder: Path) -> Wishes:
         default_features=bool(table.get("default-features", True)),
         binaries=_words(table.get("binaries")),
     )
-    return Wishes(project=project, openssl=openssl)
+    return Wishes(project=project, openssl=openssl, anew=table.get("anew") is True)
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -32,8 +32,7 @@ fn port(name: &str, number: i32) -> ServicePort {
     ServicePort {
         name: Some(name.to_owned()),
         port: number,
-        // What a port is called in the container, and its protocol, are defaults of the API server. Without them here,
-        // each apply would take them away and it would put them back.
+        // Server-side apply tells ports apart by number and protocol.
         protocol: Some("TCP".to_owned()),
         target_port: Some(IntOrString::String(name.to_owned())),
         ..ServicePort::default()

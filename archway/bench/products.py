@@ -1,6 +1,4 @@
-"""The figures that docs/figures.md explains, measured on this machine.
-
-    python -m archway.bench [--check] [--product NAME] [--rounds N] [--emulated-rounds N]
+"""Builds of a product, timed.
 
 All of it is done by ``inv`` in processes of its own, so what is measured is what a user gets, with the same settings.
 Only the organization is the bench's own: an interrupted bench leaves no emulated image under a shipped name.
@@ -8,10 +6,8 @@ Only the organization is the bench's own: an interrupted bench leaves no emulate
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import signal
 import statistics
 import sys
 import time
@@ -21,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from archway import log
-from archway.bench_verify import proof_pairs
+from archway.bench.proofs import proof_pairs
 from archway.docker import last_lines
 from archway.engine import Engine
 from archway.errors import ArchwayError, UsageError
 from archway.platforms import Platform
 from archway.process import run
-from archway.settings import find_root
 
 ORGANIZATION = "archway-bench"
 REPEATS = 5
@@ -157,7 +152,7 @@ def _tag(step: Mapping[str, Any]) -> str:
     return str(step["target"]).rpartition(" ")[2]
 
 
-def _remove(repositories: str) -> None:
+def remove(repositories: str) -> None:
     engine = Engine()
     if engine.answers:
         log.note(f"· removing {repositories}")
@@ -168,18 +163,23 @@ def _remove(repositories: str) -> None:
 class Bench:
     """Builds of one product, timed."""
 
-    def __init__(self, inv: Inv, product: str) -> None:
+    def __init__(self, inv: Inv, product: str, *, option: str = "--product") -> None:
         self.inv = inv
         self.product = product
+        self.option = option
 
     def figures(self, rounds: int, emulated_rounds: int) -> list[Figure]:
         """All figures, in the order of docs/figures.md."""
-        plan = json.loads(self.inv("build", "--product", self.product, "--arch", "all", "--dry-run", "--json"))
-        targets = Targets.of(plan)
+        targets = self.targets()
         try:
             return self._measured(targets, rounds, emulated_rounds)
         finally:
-            _remove(targets.repositories)
+            remove(targets.repositories)
+
+    def targets(self) -> Targets:
+        """The platforms that are compared."""
+        plan = json.loads(self.inv("build", self.option, self.product, "--arch", "all", "--dry-run", "--json"))
+        return Targets.of(plan)
 
     def _measured(self, targets: Targets, rounds: int, emulated_rounds: int) -> list[Figure]:
         log.note("· building what the product stands on")
@@ -209,51 +209,12 @@ class Bench:
         ]
 
     def build(self, arch: str, *options: str) -> float:
-        """Build the product, and return the seconds that its own steps and their proof took."""
-        outcomes = json.loads(self.inv("build", "--product", self.product, "--arch", arch, "--json", *options))
-        (outcome,) = (outcome for outcome in outcomes if outcome["requested"])
-        return float(outcome["seconds"])
+        """Build the image for one or several platforms; the seconds that its own steps and their proof took."""
+        outcomes = json.loads(self.inv("build", self.option, self.product, "--arch", arch, "--json", *options))
+        return sum(float(outcome["seconds"]) for outcome in outcomes if outcome["requested"])
 
     def cold(self, arch: str, *options: str) -> float:
         """The same without cache: the product's own steps only."""
         seconds = self.build(arch, "--no-cache", *options)
         log.note(f"  {self.product} {' '.join((arch, *options))}: {seconds:.1f} s")
         return seconds
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Print the figures. With ``--check`` the exit code is 1 when a limit is missed; an error has its own."""
-    parser = argparse.ArgumentParser(prog="python -m archway.bench", description="Prints the figures of this machine.")
-    parser.add_argument("--product", default="hive", help="what is built (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="pairs of cross and native builds (default: %(default)s)")
-    parser.add_argument(
-        "--emulated-rounds", type=int, default=1,
-        help="pairs of emulated and cross builds, which take long; 0 leaves them out (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--check", action="store_true", help="fail when a figure is over its limit")
-    options = parser.parse_args(words)
-    if options.rounds < 1 or options.emulated_rounds < 0:
-        parser.error("--rounds must be at least 1, --emulated-rounds at least 0")
-    try:
-        inv = Inv(find_root(Path.cwd()))
-        found = Bench(inv, options.product).figures(options.rounds, options.emulated_rounds)
-    except ArchwayError as failed:
-        log.error(str(failed))
-        return failed.ended if isinstance(failed, InvError) else failed.exit_code
-    except KeyboardInterrupt:
-        log.error("interrupted")
-        return 130
-    log.data.print(log.table("", ["figure", "median", "of", "wanted"], [figure.row for figure in found]))
-    missed = [figure for figure in found if figure.missed]
-    for figure in missed:
-        log.warn(f"over its limit: {', '.join(figure.row)}")
-    return 1 if missed and options.check else 0
-
-
-def _terminated(_number: int, _frame: object) -> None:
-    sys.exit(128 + signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(main())

@@ -1,0 +1,1 @@
+// A procedural macro runs in the compiler.
