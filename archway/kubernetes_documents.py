@@ -22,6 +22,8 @@ LARGEST = 4 << 20
 """Bytes of a file. Kubernetes takes no object of more than 1.5 MiB."""
 DEEPEST = 100
 """So many mappings and lists may be inside of each other."""
+MOST_VALUES = 500_000
+"""In a file. The definitions of a large operator have some tens of thousands."""
 DEFAULT_NAMESPACE = "default"
 
 _API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[a-z0-9]+")
@@ -108,7 +110,7 @@ def _refuse_hostile(events: Iterator[yaml.Event], shown: str) -> None:
     import yaml
 
     depth = 0
-    for event in events:
+    for number, event in enumerate(events):
         if isinstance(event, yaml.AliasEvent):
             raise MetadataError(
                 f"*{event.anchor}: aliases are not taken here", where=_place(shown, event),
@@ -118,6 +120,8 @@ def _refuse_hostile(events: Iterator[yaml.Event], shown: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if number > MOST_VALUES:
+            raise MetadataError(f"has more than {MOST_VALUES} values", where=_place(shown, event))
         if depth > DEEPEST:
             raise MetadataError(f"is more than {DEEPEST} levels deep", where=_place(shown, event))
 

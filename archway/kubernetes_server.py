@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,8 +40,6 @@ class ApiServer:
 
     container: Container
     api: KubernetesApi
-    kubeconfig: Path
-    """Leads to it from a container that shares its network."""
 
     def require(self) -> None:
         """:raises MachineError: it has ended"""
@@ -84,7 +83,7 @@ def api_server(
 ) -> Iterator[ApiServer]:
     """A fresh server, which ends with what is done here. What it printed is in the log file then.
 
-    :param folder: for its kubeconfig
+    :param folder: gets its ``kubeconfig``, which leads to it from a container that shares its network
     :raises MachineError: it does not start
     """
     wish = Wish(name=name, image=image, platform=engine.platform, labels=labels, ports=(PORT,))
@@ -113,11 +112,14 @@ def _ready(container: Container, kubeconfig: Path) -> ApiServer:
     port = container.engine.published(container.name, PORT)
     if port is None:
         raise _gone(container)
+    # The operator has a user of its own, and our umask may be a strict one.
+    kubeconfig.parent.chmod(0o755)
+    kubeconfig.chmod(0o644)
     try:
-        access = access_of(yaml.safe_load(kubeconfig.read_text(encoding="utf-8")))
-    except (ApiError, yaml.YAMLError) as wrong:
+        api = KubernetesApi(LOOPBACK, port, access_of(yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))))
+    except (ApiError, yaml.YAMLError, ssl.SSLError) as wrong:
         raise MachineError(f"the image {SERVER} gives no kubeconfig that can be used", why=str(wrong)) from None
-    return ApiServer(container=container, api=KubernetesApi(LOOPBACK, port, access), kubeconfig=kubeconfig)
+    return ApiServer(container=container, api=api)
 
 
 def _gone(container: Container) -> MachineError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class OpensslRequest:
         subjects = [own] if own else self._subjects(engine, settings, requests, builder)
         return [ask(engine, settings, subject, builder=builder, undo=self.undo) for subject in subjects]
 
-    def _requests(self, engine: Engine, catalog: Catalog) -> tuple[Request, ...]:
+    def _requests(self, engine: Engine, catalog: Catalog) -> Sequence[Request]:
         names = self.operators or tuple(image.folder.name for image in catalog if is_rust(image))
         if not names:
             return ()
@@ -78,7 +78,7 @@ class OpensslRequest:
         return requests
 
     def _subjects(
-        self, engine: Engine, settings: Settings, requests: tuple[Request, ...], builder: str
+        self, engine: Engine, settings: Settings, requests: Sequence[Request], builder: str
     ) -> Iterator[Subject]:
         for request in requests:
             source = source_of(request.release)

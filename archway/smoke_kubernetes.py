@@ -123,7 +123,7 @@ class KubernetesTests:
         logfile = self.settings.state / "logs" / f"{test.step.target.slug}.kubernetes.log"
         logfile.parent.mkdir(parents=True, exist_ok=True)
         logfile.write_text("", encoding="utf-8")
-        image = self._images[test.step.target]
+        image = self._images[test.step.target] or str(test.step.reference)
         started = time.monotonic()
         ready, exit_code, failure = None, None, None
         with log.step(str(test)) as progress, scratch(self.settings.state, "kubernetes") as folder:

@@ -12,7 +12,7 @@ def find_folder(place: Place, path: str) -> Path:
     """The folder, with links resolved.
 
     :param path: relative to the image's folder
-    :raises MetadataError: it is not there, lies outside of the monorepo, or is no Cargo project
+    :raises MetadataError: it is not there, is no folder inside of the monorepo, or is no Cargo project
     """
     root = place.image.root.resolve()
     wanted = place.image.folder / path
@@ -26,6 +26,12 @@ def find_folder(place: Place, path: str) -> Path:
         raise MetadataError(
             f"source.path = {path!r} lies outside of the monorepo", where=place.line("path"),
             why=f"it is {folder}", hint="copy the project here, or name it by git and commit",
+        )  # fmt: skip
+    if folder == root:
+        raise MetadataError(
+            f"source.path = {path!r} is the whole monorepo", where=place.line("path"),
+            why="each build would change what the image is made of: logs, caches, other images",
+            hint="give the project, or the workspace, a folder of its own",
         )  # fmt: skip
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"

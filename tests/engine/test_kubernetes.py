@@ -24,8 +24,8 @@ OPERATOR = r"""
 set -eu
 field() { sed -n "s/.*$1: \([^ }]*\).*/\1/p" "$KUBECONFIG"; }
 ask() {
-    printf '%s %s HTTP/1.0\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
-        "$1" "$2" "$(field token)" "${#3}" "$3" \
+    printf '%s\r\n' "$1 $2 HTTP/1.0" "Authorization: Bearer $(field token)" 'Content-Type: application/json' \
+        "Content-Length: ${#3}" '' "$3" \
         | openssl s_client -quiet -verify_quiet -verify_return_error -CAfile "$HOME/ca" -connect 127.0.0.1:6443 \
         2> /dev/null
 }
@@ -40,9 +40,10 @@ deaf) trap '' TERM ;;
 esac
 export HOME=$(mktemp -d)
 field certificate-authority-data | base64 --decode > "$HOME/ca"
+greeting=/apis/tests.archway.dev/v1/namespaces/default/greetings/hello
 text=
 while [ -z "$text" ]; do
-    text=$(ask GET /apis/tests.archway.dev/v1/namespaces/default/greetings/hello '' | sed -n 's/.*"text":"\([^"]*\)".*/\1/p')
+    text=$(ask GET "$greeting" '' | sed -n 's/.*"text":"\([^"]*\)".*/\1/p')
 done
 echo "greeting: $text"
 ask POST /api/v1/namespaces/default/configmaps \
@@ -95,8 +96,8 @@ timeout = 20
 
 
 @pytest.fixture
-def operator(monorepo: Monorepo, inv: Inv, engine: Engine) -> Monorepo:
-    """The monorepo with the operator, built, and this repository's API server."""
+def files(monorepo: Monorepo) -> Monorepo:
+    """The monorepo with the operator, and with this repository's API server."""
     for image in ("bootstrap", "kube-apiserver"):
         shutil.copytree(REPOSITORY / image, monorepo.root / image)
     monorepo.write("test-operator/Dockerfile", "FROM bootstrap\nCOPY --chmod=755 operator /\nCOPY crds.yaml /\n")
@@ -105,9 +106,15 @@ def operator(monorepo: Monorepo, inv: Inv, engine: Engine) -> Monorepo:
     monorepo.write("test-operator/crds.yaml", CRDS)
     monorepo.write("test-operator/test/greeting.yaml", GREETING)
     monorepo.write("test-operator/test/expect.yaml", EXPECT)
-    built = inv(monorepo.root, "build", "--image", "test-operator,kube-apiserver")
-    assert built.exit_code == 0, built.stderr
     return monorepo
+
+
+@pytest.fixture
+def operator(files: Monorepo, inv: Inv, engine: Engine) -> Monorepo:
+    """The same, built."""
+    built = inv(files.root, "build", "--image", "test-operator,kube-apiserver")
+    assert built.exit_code == 0, built.stderr
+    return files
 
 
 def left() -> list[str]:
@@ -146,10 +153,12 @@ def test_missing_field_is_named(operator: Monorepo, inv: Inv, engine: Engine) ->
     """What the operator made is compared with what was expected of it, and its last words are shown."""
     operator.write("test-operator/test/expect.yaml", EXPECT.replace("good day}", "good night, more: x}"))
 
-    ran = tried(inv, operator, "works")
+    operator.write("test-operator/image.toml", METADATA.replace("MODE", "works").replace("20", "12"))
+
+    ran = inv(operator.root, "test", "--image", "test-operator")
 
     assert ran.exit_code == 10
-    assert "it took longer than its 20 s\n" in ran.stderr
+    assert "it took longer than its 12 s\n" in ran.stderr
     assert 'ConfigMap hello: data.text: wanted "good night", is "good day"' in ran.stderr
     assert 'ConfigMap hello: data.more: wanted "x", is missing' in ran.stderr
     assert "greeting: good day" in ran.stderr
@@ -167,6 +176,18 @@ def test_operator_that_ends_early_is_told(operator: Monorepo, inv: Inv, engine: 
     assert "ConfigMap hello: does not exist" in result["failure"]
     assert "cannot go on" in result["failure"]
     assert result["seconds"] < 20
+    assert left() == []
+
+
+def test_command_that_is_not_there_is_told(operator: Monorepo, inv: Inv) -> None:
+    """The definitions are asked for first, so that no API server is started for an image without them."""
+    operator.write("test-operator/image.toml", METADATA.replace('"/operator", "crds"', '"/nope"'))
+
+    ran = inv(operator.root, "test", "--image", "test-operator")
+
+    assert ran.exit_code == 10
+    assert "the command crds is not there (exit code 127)" in ran.stderr
+    assert "/nope" in ran.stderr
     assert left() == []
 
 
@@ -204,11 +225,11 @@ def test_interrupted_test_leaves_no_containers(operator: Monorepo, engine: Engin
     assert left() == []
 
 
-def test_monorepo_without_the_server_is_told_before_anything_runs(operator: Monorepo, inv: Inv) -> None:
+def test_monorepo_without_the_server_is_told_before_anything_runs(files: Monorepo, inv: Inv) -> None:
     """The image is named, and where it comes from."""
-    shutil.rmtree(operator.root / "kube-apiserver")
+    shutil.rmtree(files.root / "kube-apiserver")
 
-    ran = tried(inv, operator)
+    ran = tried(inv, files)
 
     assert ran.exit_code == 3
     assert "test-operator/image.toml:5: [kubernetes] needs the image kube-apiserver" in ran.stderr

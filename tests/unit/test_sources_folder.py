@@ -49,7 +49,8 @@ def test_link_inside_the_monorepo(monorepo: Monorepo) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("../..", r"holds no Cargo\.toml"),
+        ("..", r"holds no Cargo\.toml"),
+        ("../..", "is the whole monorepo"),
         ("../../..", "lies outside of the monorepo"),
         ("/", "lies outside of the monorepo"),
         ("../../outside", "lies outside of the monorepo"),
@@ -64,6 +65,8 @@ def test_unfit_folders(monorepo: Monorepo, path: str, words: str, tmp_path_facto
     (outside / "Cargo.toml").write_text("")
     (monorepo.root / "outside").symlink_to(outside)
     (monorepo.root / "circle").symlink_to("circle")
+
+    (monorepo.root / "Cargo.toml").write_text("")
 
     with pytest.raises(MetadataError, match=words) as refused:
         get(monorepo, path)

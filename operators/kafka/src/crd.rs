@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::LocalObjectReference;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -82,7 +81,13 @@ pub struct ImageSpec {
 
     /// Secrets of this namespace with logins of the registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pull_secrets: Vec<LocalObjectReference>,
+    pub pull_secrets: Vec<PullSecret>,
+}
+
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PullSecret {
+    #[schemars(length(min = 1))]
+    pub name: String,
 }
 
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +112,7 @@ impl PullPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct BrokersSpec {
     /// How many nodes. The first ones, five at most, are controllers as well.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 999))]
     #[x_kube(validation = Rule::new("self % 2 == 1").message("must be odd: an even number of controllers gains nothing"))]
     pub replicas: i32,
 }
@@ -132,8 +137,10 @@ pub struct StorageSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub requests: BTreeMap<String, Quantity>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub limits: BTreeMap<String, Quantity>,
 }
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 MARK = "# Added by cargo-image, so that OpenSSL is built into the program. `cargo-image openssl --undo` takes it out."
 
@@ -55,7 +56,7 @@ def is_in(manifest: bytes, target: str) -> bool:
     """Whether a block for this target was added before."""
     lines = manifest.decode("utf-8", "replace").splitlines()
     names = set(tables(target))
-    return any(mark == MARK and table in names for mark, table in zip(lines, lines[1:], strict=False))
+    return any(mark == MARK and table in names for mark, table in pairwise(lines))
 
 
 def remove(manifest: bytes) -> bytes:

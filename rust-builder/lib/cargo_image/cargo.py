@@ -35,9 +35,7 @@ def run_cargo(
     except OSError as failed:
         if not folder.is_dir():
             raise CargoImageError("there is no such folder", where=folder) from None
-        raise CargoImageError(
-            "Cargo cannot be run", why=str(failed), hint="install Rust, with cargo on PATH"
-        ) from None
+        raise CargoImageError("Cargo cannot be run", why=str(failed), hint="install Rust, with cargo on PATH") from None
     if code:
         raise explain(said, words, folder)
     return printed
@@ -68,6 +66,8 @@ class Dependency:
     :param key: how the entry is called there; another name than the package's if it is renamed
     :param kind: ``normal``, ``dev`` or ``build``
     :param target: the triple or ``cfg(…)`` of its table; empty for all
+    :param source: as a lock names it; empty for a folder
+    :param path: of the folder
     """
 
     key: str
@@ -75,6 +75,8 @@ class Dependency:
     kind: str
     target: str
     features: tuple[str, ...]
+    source: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,6 +222,7 @@ def _package(said: Mapping[str, Any]) -> Package:
             Dependency(
                 key=entry["rename"] or entry["name"], package=entry["name"], kind=entry["kind"] or "normal",
                 target=entry["target"] or "", features=tuple(entry["features"]),
+                source=entry["source"] or "", path=entry.get("path") or "",
             )
             for entry in said["dependencies"]
         ),

@@ -21,7 +21,7 @@ from cargo_image.manifest import apply, plan_edit
 from cargo_image.openssl import State, Verdict
 from cargo_image.project import Project, Wishes
 from cargo_image.toolchain import Toolchain
-from cargo_image.tree import dependency_tree
+from cargo_image.tree import BUILD, dependency_tree
 
 TARGET = Path("/target")
 """Cargo's target folder. It is the same in both steps, because paths get into programs and fingerprints."""
@@ -128,8 +128,9 @@ def restore_patched(folder: Path) -> None:
 
 
 def _check_natives(job: Job) -> None:
-    tree = dependency_tree(job.project, job.triple)
-    for need in natives.check(tree, job.triple, native_triple()):
+    program = dependency_tree(job.project, job.triple)
+    compiled = dependency_tree(job.project, job.triple, edges=BUILD)
+    for need in natives.check(program, job.triple, native_triple(), build_tree=compiled):
         say(str(need))
 
 

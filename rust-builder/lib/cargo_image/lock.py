@@ -78,13 +78,9 @@ def carried_over(own: bytes, decided: bytes) -> bytes:
         for block in blocks if not block.is_package or block.key in new
     ]  # fmt: skip
     for key in new.keys() - old.keys():
-        # Packages are sorted; tables of another kind stand behind them.
-        place = next((n for n, block in enumerate(kept) if not block.is_package or block.key > key), len(kept))
-        if place == len(kept) and kept:
-            kept[-1] = Block(kept[-1].text + "\n")
-        kept.insert(place, Block(new[key].text.rstrip("\n") + ("\n" if place == len(kept) else "\n\n")))
-    if kept and kept[-1].is_package:
-        kept[-1] = Block(kept[-1].text.rstrip("\n") + text[len(text.rstrip("\n")) :])
+        # Packages are sorted, and openssl-src is never the last: openssl-sys follows.
+        place = next(number for number, block in enumerate(kept) if block.is_package and block.key > key)
+        kept.insert(place, Block(new[key].text.rstrip("\n") + "\n\n"))
     made = "".join(block.text for block in (head, *kept))
     return (made.replace("\n", "\r\n") if b"\r\n" in own else made).encode()
 

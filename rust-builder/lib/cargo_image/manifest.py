@@ -78,20 +78,25 @@ def plan_undo(project: Project) -> Edits:
 def entry(owner: Package, wanted: Package) -> block.Entry:
     """The owner's entry that asks for just this openssl-sys, from wherever it comes.
 
-    Cargo wants one package under one name only, so a name that the owner has for it already is taken.
+    Cargo wants one package under one name and from one place in all tables of a manifest, so an entry that the owner
+    has for it already is followed in both.
     """
-    taken = {dependency.key: dependency.package for dependency in owner.dependencies}
-    key = next((key for key, package in taken.items() if package == SYS), SYS if SYS not in taken else "vendored-openssl")
+    there = next((dependency for dependency in owner.dependencies if dependency.package == SYS), None)
+    if there:
+        key, source, folder = there.key, there.source, there.path
+    else:
+        taken = any(dependency.key == SYS for dependency in owner.dependencies)
+        key, source, folder = "vendored-openssl" if taken else SYS, wanted.source, str(wanted.manifest.parent)
     values = {"package": SYS} if key != SYS else {}
-    if not wanted.source:
-        values["path"] = os.path.relpath(wanted.manifest.parent, owner.manifest.parent)
-    elif wanted.source.startswith("git+"):
-        address = urlsplit(wanted.source.removeprefix("git+"))
+    if not source:
+        values["path"] = os.path.relpath(folder, owner.manifest.parent)
+    elif source.startswith("git+"):
+        address = urlsplit(source.removeprefix("git+"))
         values |= {"git": address._replace(query="", fragment="").geturl(), **dict(parse_qsl(address.query))}
     else:
         values["version"] = _requirement(wanted.version)
-        if wanted.source != CRATES_IO:
-            values["registry-index"] = wanted.source.removeprefix("registry+")
+        if source != CRATES_IO:
+            values["registry-index"] = source.removeprefix("registry+")
     return block.Entry(key=key, values=values, features=(VENDORED,))
 
 

@@ -27,6 +27,7 @@ NO_VENDOR = "OPENSSL_NO_VENDOR"
 OTHER_LIBRARIES = {"aws-lc": "AWS-LC", "aws-lc-fips": "AWS-LC", "unstable_boringssl": "BoringSSL"}
 """Features of openssl-sys with which another library takes OpenSSL's place."""
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
     """Where openssl-sys may be found although the program does not need it, and what that means."""

@@ -34,9 +34,16 @@ def scratch(files: Iterable[Path]) -> Iterator[Scratch]:
         ways = {parent for file in own for parent in file.parents}
         for way in sorted(ways):
             made(way).mkdir(parents=True)
-            for entry in way.iterdir():
+            for entry in _entries(way):
                 if entry not in ways and entry not in own:
                     made(entry).symlink_to(entry)
         for file in own:
             made(file).write_bytes(file.read_bytes())
         yield made
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except PermissionError:
+        return []  # A parent folder that may be crossed only; Cargo could not look into it either.

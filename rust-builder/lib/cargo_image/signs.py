@@ -68,11 +68,11 @@ SIGNS = (
          what="Rust knows no target {target}", hint="`rustc --print target-list` prints those that it knows"),
     Sign(pattern=r"can't find crate for `(?:core|std)`", what="the standard library for the target is not installed",
          hint="install it in the image that compiles"),
-    Sign(pattern=r"unable to update (?P<url>\S+)\s+Caused by:\s+failed to (?:clone|fetch) into",
+    Sign(pattern=r"unable to update (?P<url>\w+://\S+)",
          what="the git repository {url} of a dependency could not be fetched",
          hint="the build needs its address within reach, and credentials if it is not public"),
     Sign(pattern=r"\[6\] |[Cc]ould(?: not|n't) resolve host",
-         what="the crate registry is out of reach: its name is unknown here", hint="look at the network, DNS and proxy"),
+         what="the crate registry is out of reach: its name is unknown here", hint="look at the network and the proxy"),
     Sign(pattern=r"\[(?:35|51|58|60|77)\] |SSL certificate problem|SSL connect error",
          what="the crate registry is out of reach: its certificate was not accepted", hint=_TLS),
     Sign(pattern=r"\[(?:5|7|28|52|56)\] |failed to connect|Operation too slow|network failure|spurious network error",
@@ -106,7 +106,8 @@ SIGNS = (
     Sign(pattern=r"No space left on device", what="the disk is full", hint="make room, and try again"),
     Sign(pattern=r"failed to run custom build command for `(?P<crate>[^`]+)`",
          what="the build script of {crate} failed", hint="it says above what it lacks"),
-    Sign(pattern=r"could not compile `(?P<crate>[^`]+)`", what="{crate} does not compile", hint="the errors stand above"),
+    Sign(pattern=r"could not compile `(?P<crate>[^`]+)`",
+         what="{crate} does not compile", hint="the errors stand above"),
 )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def known_variables(folder: Path, environment: Mapping[str, str]) -> dict[str, V
 
 
 def _files(folder: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    home = Path(environment.get("CARGO_HOME") or Path(environment.get("HOME", "/root")) / ".cargo")
+    home = Path(environment.get("CARGO_HOME") or Path(environment.get("HOME") or Path.home()) / ".cargo")
     here = folder.resolve()
     for where in dict.fromkeys([*(parent / ".cargo" for parent in (here, *here.parents)), home]):
         # Cargo reads the old name if both are there.
