@@ -91,9 +91,7 @@ class Building:
             with (
                 log.step(f"{step.target}: {step.strategy}") as progress,
                 logfile.open("w", encoding="utf-8", buffering=1) as file,
-                provided(
-                    self.settings, step, partial(self._fetch, step), anew=self.wishes.anew(step)
-                ) as folders,
+                provided(self.settings, step, partial(self._fetch, step), anew=self.wishes.anew(step)) as folders,
                 self.names.contexts(images) as contexts,
             ):
 

@@ -54,7 +54,7 @@ def write_manifests(folder: Path, out: Path, cargo: Cargo, *, anew: bool = False
         target = out / name
         if name.name in _MANIFESTS or name.parent.name == ".cargo":
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
+            shutil.copy2(path, target, follow_symlinks=False)
         elif name in programs or _FOUND_BY_CARGO.search(str(name)):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(EMPTY_PROGRAM)

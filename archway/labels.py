@@ -16,6 +16,7 @@ from pathlib import Path
 from archway.engine import LocalImage
 from archway.errors import MachineError, UsageError
 from archway.process import run
+from archway.published import LOCK
 from archway.references import Reference
 from archway.targets import Step, Target
 
@@ -51,7 +52,8 @@ class Revision:
                 hint=f"if it is yours: git config --global --add safe.directory {root}",
             )
         commit, _, time = asked.stdout.strip().partition(" ")
-        ours = ("--untracked-files=normal", "--", ".", ":(exclude).archway")  # our own logs and proofs are no change
+        # Our own logs and proofs are no change, and what was published is written by publishing.
+        ours = ("--untracked-files=normal", "--", ".", ":(exclude).archway", f":(exclude){LOCK}")
         changed = commit and run(["git", "status", "--porcelain", *ours], cwd=root).stdout
         origin = source or _public(run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip())
         wanted = os.environ.get("SOURCE_DATE_EPOCH", "") or time or "0"

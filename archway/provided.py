@@ -13,11 +13,11 @@ from archway.catalog import Image
 from archway.inputs import context_digest
 from archway.metadata import Release
 from archway.metadata_cargo import Cargo, Source
-from archway.published import LOCK
+from archway.published import LOCK, read, render
 from archway.scratch import scratch
 from archway.settings import Settings
 from archway.sources import identity
-from archway.targets import FOLDERS, MANIFESTS, PUBLISHED, SOURCE, Step
+from archway.targets import MANIFESTS, PUBLISHED, SOURCE, Step
 
 RUST_BUILDER = "rust-builder"
 """The image that has cargo."""
@@ -47,8 +47,7 @@ def files_digest(image: Image, release: Release, folders: frozenset[str]) -> str
     if folders & {SOURCE, MANIFESTS}:
         found += [identity(source_of(release), image), dict(wishes(cargo_of(image)))]
     if PUBLISHED in folders:
-        lock = image.root / LOCK
-        found.append(lock.read_text(encoding="utf-8") if lock.is_file() else "")
+        found.append(published_products(image.root))
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
@@ -71,15 +70,21 @@ def provided(
         makers: Mapping[str, Callable[[Path], None]] = {
             SOURCE: lambda out: write_source(project, out),
             MANIFESTS: lambda out: write_manifests(project, out, cargo_of(step.image), anew=anew),
-            PUBLISHED: lambda out: _write_published(settings.root, out),
+            PUBLISHED: lambda out: _write(out / LOCK, published_products(settings.root)),
         }
-        assert makers.keys() == FOLDERS
         for name, folder in made.items():
             folder.mkdir()
             makers[name](folder)
         yield {name: str(folder) for name, folder in made.items()}
 
 
-def _write_published(root: Path, out: Path) -> None:
-    lock = root / LOCK
-    (out / LOCK).write_bytes(lock.read_bytes() if lock.is_file() else b"")
+def published_products(root: Path) -> str:
+    """``images.lock.toml`` without operators: one that held its own entry would be out of date once it is published.
+
+    :raises MetadataError: the file is broken
+    """
+    return render(entry for entry in read(root) if not entry.name.endswith("-operator"))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

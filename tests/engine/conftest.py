@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -14,7 +15,8 @@ from archway.engine import Engine
 from archway.errors import MachineError
 from archway.platforms import Platform
 from tests.engine.hive import Built, build_hive
-from tests.engine.run import ORGANIZATION, Inv, Ran, command, surroundings
+from tests.engine.run import ORGANIZATION, REPOSITORY, Inv, Ran, command, surroundings
+from tests.engine.rust import Rust
 from tests.monorepo import Monorepo
 
 HERE = Path(__file__).parent
@@ -69,6 +71,21 @@ def inv(engine: Engine) -> Inv:
 def hive(inv: Inv, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Hive for both platforms, built by one command behind the markers; at once where an earlier run made it."""
     return build_hive(inv, tmp_path_factory.mktemp("markers"))
+
+
+@pytest.fixture(scope="session")
+def rust_builder(inv: Inv) -> str:
+    """The name of the image rust-builder in the engine; it is built unless an earlier run did."""
+    built = inv(REPOSITORY, "build", "--image", "rust-builder", "--json")
+
+    assert built.exit_code == 0, built.stderr
+    return str(next(step["reference"] for step in json.loads(built.stdout) if step["requested"]))
+
+
+@pytest.fixture(scope="session")
+def rust(inv: Inv) -> Rust:
+    """The operators and the test programs in Rust, each built when it is asked for first."""
+    return Rust(inv=inv)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
-"""The decision about OpenSSL on whole Cargo projects, with a real Cargo: ``tests/cargo/NAME``, each with what is expected.
+"""The decision about OpenSSL on whole Cargo projects with a real Cargo: ``tests/cargo/NAME``, each with what to expect.
 
-It needs ``cargo`` with the targets' standard libraries or without, and a crate registry; nothing is compiled.
+It needs Cargo and a crate registry, and no standard library of the targets, as nothing is compiled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from cargo_image.cargo import metadata
 from cargo_image.errors import CargoImageError
 from cargo_image.manifest import apply, plan_edit, plan_undo
@@ -65,7 +66,10 @@ def check_project(folder: Path) -> list[Verdict]:
 
 
 def check_edit(folder: Path) -> None:
-    """Edit a copy of a project as the verdicts ask for: nothing but additions; Cargo accepts it; undone without a trace."""
+    """Edit a copy of a project as the verdicts ask for, and undo it.
+
+    Lines are only added, Cargo accepts them with ``--locked``, a second edit changes nothing, undoing leaves no trace.
+    """
     project = project_of(folder)
     before = files_in(folder)
     verdicts = decide(project, TARGETS, os.environ)

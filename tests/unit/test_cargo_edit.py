@@ -6,14 +6,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from cargo_image import block
 from cargo_image.cargo import Dependency, Package
 from cargo_image.edits import apply
 from cargo_image.errors import CargoImageError
 from cargo_image.lock import carried_over, unwanted_changes
-from cargo_image.manifest import CRATES_IO, entry
+from cargo_image.manifest import PUBLIC, entry
 from cargo_image.scratch import scratch
 
+REGISTRY = f"registry+https://index.example{PUBLIC}"
 ARM = "aarch64-unknown-linux-gnu"
 VENDORED = block.Entry(key="openssl-sys", values={"version": "0.9"}, features=("vendored",))
 
@@ -88,9 +90,9 @@ def test_what_was_added_is_taken_out_exactly(end: bytes, newline: bytes, count: 
 
 def test_lines_that_follow_a_block_stay() -> None:
     """The user may go on behind it."""
-    after = block.add(MANIFEST, next(block.tables(ARM)), VENDORED) + b'\n[features]\nmore = []\n'
+    after = block.add(MANIFEST, next(block.tables(ARM)), VENDORED) + b"\n[features]\nmore = []\n"
 
-    assert block.remove(after) == MANIFEST + b'\n[features]\nmore = []\n'
+    assert block.remove(after) == MANIFEST + b"\n[features]\nmore = []\n"
 
 
 def test_the_entry_is_what_cargo_add_would_write() -> None:
@@ -132,18 +134,18 @@ def package(name: str, version: str, folder: str, source: str = "", *entries: De
     )  # fmt: skip
 
 
-def own(key: str, name: str = "openssl-sys", source: str = CRATES_IO, path: str = "") -> Dependency:
+def own(key: str, name: str = "openssl-sys", source: str = REGISTRY, path: str = "") -> Dependency:
     return Dependency(key=key, package=name, kind="normal", target="", features=(), source=source, path=path)
 
 
 @pytest.mark.parametrize(
     ("version", "source", "expected"),
     [
-        ("0.9.118", CRATES_IO, 'openssl-sys = { version = "0.9", features = ["vendored"] }'),
-        ("1.4.2", CRATES_IO, 'openssl-sys = { version = "1", features = ["vendored"] }'),
-        ("0.10.0-beta.1", CRATES_IO, 'openssl-sys = { version = "0.10.0-beta.1", features = ["vendored"] }'),
-        ("0.9.118", "sparse+https://index.example/",
-         'openssl-sys = { version = "0.9", registry-index = "sparse+https://index.example/", features = ["vendored"] }'),
+        ("0.9.118", REGISTRY, 'openssl-sys = { version = "0.9", features = ["vendored"] }'),
+        ("1.4.2", REGISTRY, 'openssl-sys = { version = "1", features = ["vendored"] }'),
+        ("0.10.0-beta.1", REGISTRY, 'openssl-sys = { version = "0.10.0-beta.1", features = ["vendored"] }'),
+        ("0.9.118", "sparse+https://own.example/",
+         'openssl-sys = { version = "0.9", registry-index = "sparse+https://own.example/", features = ["vendored"] }'),
         ("0.9.118", "git+https://git.example/sys?branch=feat%2Fx#0123",
          'openssl-sys = { git = "https://git.example/sys", branch = "feat/x", features = ["vendored"] }'),
         ("0.9.118", "", 'openssl-sys = { path = "../sys", features = ["vendored"] }'),
@@ -170,7 +172,7 @@ def test_an_entry_that_is_there_is_followed(there: Dependency, expected: str) ->
     """Cargo wants one name and one place for a package in all of a manifest."""
     owner = package("operator", "0.1.0", "/source/operator", "", there)
 
-    assert str(entry(owner, package("openssl-sys", "0.9.118", "/cargo/sys", CRATES_IO))) == expected
+    assert str(entry(owner, package("openssl-sys", "0.9.118", "/cargo/sys", REGISTRY))) == expected
 
 
 def test_vendoring_alone_is_no_unwanted_change() -> None:

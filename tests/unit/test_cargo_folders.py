@@ -26,7 +26,9 @@ def make(folder: Path, *names: str) -> Path:
 
 def test_source_is_without_the_images_own_files(tmp_path: Path) -> None:
     """A changed Dockerfile or image.toml does not compile the program again."""
-    project = make(tmp_path / "p", "Cargo.toml", "src/main.rs", "Dockerfile", "image.toml", ".gitignore", "a/Dockerfile")
+    project = make(
+        tmp_path / "p", "Cargo.toml", "src/main.rs", "Dockerfile", "image.toml", ".gitignore", "a/Dockerfile"
+    )
     write_source(project, tmp_path / "out")
 
     assert listed(tmp_path / "out") == {"Cargo.toml", "src/main.rs", "a/Dockerfile"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cargo_image.cargo import Metadata, parse_metadata, resolve
 from cargo_image.errors import CargoImageError
 from cargo_image.project import Project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cargo_image.errors import CargoImageError
 from cargo_image.native_crates import TABLE
 from cargo_image.natives import Need, check, environment, gnu_triplet

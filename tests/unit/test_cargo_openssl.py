@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from cargo_image.openssl import State, judge
 from cargo_image.tree import parse_tree
 from cargo_image.variables import Variable, known_variables

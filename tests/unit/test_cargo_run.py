@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from cargo_image.cargo import run_cargo
 from cargo_image.errors import CargoImageError
 from cargo_image.signs import MESSAGE_LINES, explain, message
 
 NETWORK = """\
-    Updating crates.io index
 error: failed to get `log` as a dependency of package `a v0.1.0 (/source)`
 
 Caused by:
@@ -31,15 +31,15 @@ SAID = {
         "Cargo.lock is not current",
     "error: the lock file /source/Cargo.lock needs to be updated but --locked was passed to prevent this":
         "Cargo.lock is not current",
-    "error: failed to parse lock file at: /source/Cargo.lock\n\nCaused by:\n  lock file version `99` was found, but this "
-    "version of Cargo does not understand this lock file, perhaps Cargo needs to be updated?":
+    "error: failed to parse lock file at: /source/Cargo.lock\n\nCaused by:\n  lock file version `99` was found, but "
+    "this version of Cargo does not understand this lock file, perhaps Cargo needs to be updated?":
         "Cargo.lock is of version 99",
     "error: failed to parse lock file at: /source/Cargo.lock\n\nCaused by:\n  TOML parse error": "Cargo.lock is broken",
     "error: checksum for `log v0.4.35` changed between lock files": "the checksum of log v0.4.35 in Cargo.lock",
     "error: failed to verify the checksum of `log v0.4.35`": "what was downloaded is not log v0.4.35",
     "error: rustc 1.96.0 is not supported by the following package:\n  kube@5.0.0 requires rustc 1.99":
         "kube@5.0.0 requires rustc 1.99, and this is rustc 1.96.0",
-    "error: rustc 1.85.0 is not supported by the following packages:\n  a@1.0.0 requires rustc 1.89\n  b@1.0.0 requires":
+    "error: rustc 1.85.0 is not supported by the following packages:\n  a@1.0.0 requires rustc 1.89\n  b@1.0.0":
         "a@1.0.0 requires rustc 1.89",
     "this version of Cargo is older than the `2042` edition, and only supports": "older than edition 2042",
     "error: package ID specification `nope` did not match any packages": "the project has no package nope",
@@ -49,25 +49,27 @@ SAID = {
     "error: no bin target named `nope` in default-run packages": "the package has no binary nope",
     'could not find specification for target "nope-nope"': "Rust knows no target nope-nope",
     "error[E0463]: can't find crate for `core`": "the standard library for the target is not installed",
-    NETWORK.format("[7] Couldn't connect to server (Failed to connect to 127.0.0.1)"): "the crate registry is out of reach",
+    NETWORK.format("[7] Couldn't connect to server (Failed to connect)"): "the crate registry is out of reach",
     NETWORK.format("[6] Couldn't resolve host name"): "its name is unknown here",
     NETWORK.format("[77] Problem with the SSL CA cert (path? access rights?)"): "its certificate was not accepted",
     NETWORK.format("[60] SSL peer certificate or SSH remote key was not OK"): "its certificate was not accepted",
-    "failed to get successful HTTP response from `https://index.example/lo/g/log`, got 403": "the crate registry answered 403",
+    "failed to get successful HTTP response from `https://index.example/lo/g/log`, got 403":
+        "the crate registry answered 403",
     "Caused by:\n  unable to update https://git.example/log\n\nCaused by:\n  failed to clone into: /cargo/git/db/log":
         "the git repository https://git.example/log of a dependency could not be fetched",
-    "error: no matching package named `log` found\nlocation searched: crates.io index\nnote: offline mode (via `--offline`)":
+    "error: no matching package named `log` found\nlocation searched: the index\nnote: offline mode":
         "a crate was not fetched before",
     "error: no matching package named `openssl-src` found\nlocation searched: directory source `/source/vendor`":
         "there is no package openssl-src in the directory source",
     "Caused by:\n  failed to read `/library/Cargo.toml`\n\nCaused by:\n  No such file or directory (os error 2)":
         "a dependency by path has no Cargo.toml",
-    "could not parse TOML configuration in `/source/.cargo/config.toml`\n\nCaused by:\n  TOML parse error at line 3, column 4":
+    "could not parse TOML configuration in `/source/.cargo/config.toml`\n\nCaused by:\n  at line 3, column 4":
         "Cargo's configuration is broken",
     "error: extra `=`, expected nothing\n --> operator/Cargo.toml:7:5\n  |": "is not what Cargo understands",
     "error: failed to parse manifest at `/source/Cargo.toml`\n\nCaused by:\n  no targets specified in the manifest":
         "the package has neither a program nor a library",
-    "error: failed to parse manifest at `/source/Cargo.toml`\n\nCaused by:\n  feature `x`": "is not what Cargo understands",
+    "error: failed to parse manifest at `/source/Cargo.toml`\n\nCaused by:\n  feature `x`":
+        "is not what Cargo understands",
     'error: failed to select a version for the requirement `log = "^99"`': "no version of log fits",
     "error: failed to run custom build command for `openssl-sys v0.9.118`\n  Could not find openssl via pkg-config:":
         "openssl-sys found no OpenSSL for the target",

@@ -49,7 +49,11 @@ def test_platform_without_tool_chain_is_told_with_what_to_add(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("platform", "words"),
-    [("", "ARG TARGETPLATFORM"), ("windows/amd64", "there is no tool chain for windows/amd64"), ("linux/mips", "linux/")],
+    [
+        ("", "ARG TARGETPLATFORM"),
+        ("windows/amd64", "there is no tool chain for windows/amd64"),
+        ("linux/mips", "linux/"),
+    ],
 )
 def test_unknown_platform_is_told(platform: str, words: str) -> None:
     """A stage that forgot ARG TARGETPLATFORM hears so."""

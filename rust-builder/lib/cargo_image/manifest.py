@@ -26,8 +26,8 @@ from cargo_image.project import Project
 from cargo_image.scratch import Scratch, scratch
 from cargo_image.tree import dependency_tree
 
-CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
-"""The name of the public crate registry in locks, wherever its packages really come from."""
+PUBLIC = "/crates.io-index"
+"""The end of the public crate registry's name in locks, wherever its packages really come from."""
 
 
 def plan_edit(project: Project, verdicts: Sequence[Verdict]) -> Edits:
@@ -95,7 +95,7 @@ def entry(owner: Package, wanted: Package) -> block.Entry:
         values |= {"git": address._replace(query="", fragment="").geturl(), **dict(parse_qsl(address.query))}
     else:
         values["version"] = _requirement(wanted.version)
-        if source != CRATES_IO:
+        if not source.endswith(PUBLIC):
             values["registry-index"] = source.removeprefix("registry+")
     return block.Entry(key=key, values=values, features=(VENDORED,))
 
