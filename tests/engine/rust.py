@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
+
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
 
 from archway.platforms import Platform
 from tests.engine.run import REPOSITORY, Inv, Ran
@@ -46,3 +50,9 @@ def program(image: str, platform: Platform, path: str) -> bytes:
         subprocess.run(["docker", "rm", container], capture_output=True, check=True)
     size = int(tar[124:135], 8)
     return tar[512 : 512 + size]
+
+
+def needed_by(content: bytes) -> tuple[str, ...]:
+    """The shared libraries that a program asks for."""
+    sections = (s for s in ELFFile(BytesIO(content)).iter_sections() if isinstance(s, DynamicSection))
+    return tuple(tag.needed for section in sections for tag in section.iter_tags("DT_NEEDED"))

@@ -1,27 +1,188 @@
-"""Rust programs for both platforms, compiled on this machine."""
+"""Rust programs for both platforms, compiled on this machine: small ones, changed in many ways."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from archway.engine import Engine
 from archway.platforms import Platform
-from archway.verify.dynamic import Dynamic
-from tests.engine.run import REPOSITORY, Inv
-from tests.engine.rust import Rust, program
+from tests.engine.run import REPOSITORY, Inv, Ran
+from tests.engine.rust import needed_by, program
+from tests.monorepo import Monorepo
 
-PLATFORMS = [Platform.parse("amd64"), Platform.parse("arm64")]
+SHARED = ("bootstrap", "base", "rust-builder")
 
 
-@pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.tag)
-def test_native_code_of_every_kind_crosses(rust: Rust, platform: Platform) -> None:
-    """C and C++ that is compiled, made by cmake, or linked to Debian's: each for its platform, and it runs there."""
-    rust.built("natives", platform)
-    (tested, *_) = [test for test in rust("test", "--image", "natives", "--arch", platform.tag) if test["test"] == "natives"]
+@pytest.fixture
+def small(monorepo: Monorepo, rust_builder: str) -> Monorepo:
+    """A monorepo with the small program of tests/rust as the image test-small, and what it stands on."""
+    for name in SHARED:
+        shutil.copytree(REPOSITORY / name, monorepo.root / name)
+    shutil.copytree(REPOSITORY / "tests/rust/small", monorepo.root / "test-small")
+    return monorepo
 
-    assert tested["passed"]
-    assert tested["platform"] == str(platform)
+
+@pytest.fixture
+def build(small: Monorepo, inv: Inv) -> Callable[..., Ran]:
+    """Builds the small program."""
+
+    def run(*words: str) -> Ran:
+        return inv(small.root, "build", "--image", "test-small", *words)
+
+    return run
+
+
+def log_of(small: Monorepo, platform: Platform) -> str:
+    return (small.root / f".archway/logs/test-small-1-{platform.tag}.log").read_text()
+
+
+def compiled(log: str) -> set[str]:
+    """The packages that cargo compiled, not those of layers that BuildKit had."""
+    return set(re.findall(r"Compiling (\S+) v", log))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def name_of(image: str, platform: Platform) -> str:
+    return f"localhost:5000/archway-tests/{image}:1-0.1.0-dev-{platform.tag}"
+
+
+def test_changed_line_compiles_the_program_only(small: Monorepo, build: Callable[..., Ran], foreign: Platform) -> None:
+    """After a change in the source nothing is compiled that comes from elsewhere; in the image is the new program."""
+    first = build("--arch", foreign.tag)
+    edit(small.root / "test-small/src/main.rs", "small: ", "changed: ")
+    second = build("--arch", foreign.tag)
+
+    assert (first.exit_code, second.exit_code) == (0, 0), second.stderr
+    assert compiled(log_of(small, foreign)) == {"small"}
+    assert b"changed: " in program(name_of("test-small", foreign), foreign, "/usr/local/bin/small")
+
+
+def test_older_source_is_compiled_too(small: Monorepo, build: Callable[..., Ran], engine: Engine) -> None:
+    """Times of files say nothing: a program that is older than what was compiled last is compiled all the same."""
+    build()
+    main = small.root / "test-small/src/main.rs"
+    edit(main, "small: ", "older: ")
+    shutil.copystat("/etc/hostname", main)
+    again = build()
+
+    assert again.exit_code == 0, again.stderr
+    assert b"older: " in program(name_of("test-small", engine.platform), engine.platform, "/usr/local/bin/small")
+
+
+def test_new_dependency_leaves_the_others_as_they_were(
+    small: Monorepo, build: Callable[..., Ran], engine: Engine
+) -> None:
+    """What was compiled once for this package and platform is taken from the cache when the manifest changes."""
+    build()
+    edit(small.root / "test-small/Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"')
+    edit(small.root / "test-small/Cargo.lock", 'name = "small"\nversion = "0.1.0"', 'name = "small"\nversion = "0.2.0"')
+    again = build()
+
+    assert again.exit_code == 0, again.stderr
+    assert compiled(log_of(small, engine.platform)) == {"small"}
+
+
+def test_same_source_gives_the_same_bytes(small: Monorepo, build: Callable[..., Ran], foreign: Platform) -> None:
+    """Without any cache, at another time and from another folder: the same program, without paths of the build."""
+    programs = []
+    for _ in range(2):
+        made = build("--arch", foreign.tag, "--no-cache")
+        assert made.exit_code == 0, made.stderr
+        programs.append(program(name_of("test-small", foreign), foreign, "/usr/local/bin/small"))
+        assert "regex" in compiled(log_of(small, foreign))
+
+    assert sha256(programs[0]).digest() == sha256(programs[1]).digest()
+    assert b"/usr/local/cargo/registry" not in programs[0]
+
+
+def test_program_says_what_it_is_made_of(small: Monorepo, build: Callable[..., Ran], engine: Engine) -> None:
+    """The list of crates is in the program, where scanners of images look for it."""
+    build()
+
+    assert b".dep-v0" in program(name_of("test-small", engine.platform), engine.platform, "/usr/local/bin/small")
+
+
+LOCK = "test-small/Cargo.lock"
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "code"),
+    [
+        (lambda root: (root / LOCK).unlink(), ["there is no Cargo.lock", "cargo generate-lockfile"], 5),
+        (lambda root: edit(root / "test-small/Cargo.toml", 'regex = "1"', 'regex = "1"\nlog = "0.4"'),
+         ["Cargo.lock is not current", "cargo update --workspace"], 5),
+        (lambda root: (root / LOCK).write_text("version = 99\n"), ["too new for this Cargo"], 5),
+        (lambda root: (root / "test-small/Cargo.toml").write_text("[package\n"), ["is not what Cargo understands"], 5),
+        (lambda root: (root / "test-small/src/main.rs").write_text("fn main() { nonsense }\n"),
+         ["small does not compile", "nonsense"], 5),
+        (lambda root: edit(root / "test-small/Dockerfile", "ARG TARGETPLATFORM\n", ""), ["ARG TARGETPLATFORM"], 5),
+        (lambda root: (root / "test-small/build.rs").write_text("fn main() { panic!(\"lacks something\") }\n"),
+         ["the build script of small failed", "lacks something"], 5),
+        (lambda root: (root / "test-small/image.toml").open("a").write('[cargo]\npackage = "smal"\n'),
+         ["the project has no package smal", "small"], 5),
+        (lambda root: (root / "test-small/image.toml").open("a").write('[cargo]\nfeatures = ["fast"]\n'),
+         ["has no feature fast"], 5),
+    ],
+    ids=["no-lock", "old-lock", "new-lock", "manifest", "source", "no-arg", "build-script", "package", "feature"],
+)  # fmt: skip
+def test_mistake_is_told(
+    change: Callable[[Path], object], words: list[str], code: int, small: Monorepo, build: Callable[..., Ran]
+) -> None:
+    """What is wrong with a project is said in a sentence, with what to do, and no image is left."""
+    change(small.root)
+    ran = build()
+
+    assert ran.exit_code == code
+    for word in words:
+        assert word in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_platform_without_tool_chain_is_told(
+    small: Monorepo, build: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before cargo starts, with what to add."""
+    monkeypatch.setenv("INVOKE_ARCHWAY_PLATFORMS", "amd64,arm64,s390x")
+    edit(small.root / "test-small/Dockerfile", "FROM base\n", "FROM scratch\n")
+    ran = build("--arch", "s390x")
+
+    assert ran.exit_code == 5
+    assert "there is no tool chain for linux/s390x" in ran.stderr
+    assert "add s390x to TOOLCHAINS" in ran.stderr
+
+
+def test_openssl_of_debian_is_linked_where_that_is_wished(
+    small: Monorepo, build: Callable[..., Ran], foreign: Platform
+) -> None:
+    """With openssl = "system" the program needs libssl of its own platform, and nothing is compiled from source."""
+    shutil.copytree(REPOSITORY / "tests/cargo/normal", small.root / "test-small", dirs_exist_ok=True)
+    (small.root / "test-small/image.toml").open("a").write('[cargo]\nopenssl = "system"\n')
+    ran = build("--arch", foreign.tag)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert "openssl-src" not in compiled(log_of(small, foreign))
+    assert "libssl.so.3" in needed_by(program(name_of("test-small", foreign), foreign, "/usr/local/bin/normal"))
+
+
+def test_what_cannot_cross_is_told_before_cargo_starts(
+    small: Monorepo, build: Callable[..., Ran], foreign: Platform
+) -> None:
+    """A crate whose build script makes code for the build machine is refused, with the chain that brings it."""
+    shutil.copytree(REPOSITORY / "tests/rust/cannot-cross", small.root / "test-small", dirs_exist_ok=True)
+    ran = build("--arch", foreign.tag)
+
+    assert ran.exit_code == 5
+    assert "rdkafka-sys" in ran.stderr
+    assert "cmake-build" in ran.stderr
+    assert compiled(log_of(small, foreign)) == set()
