@@ -60,3 +60,5 @@ class Cargo(Table):
     features: list[Word] = Field(default_factory=list)
     default_features: bool = True
     openssl: Literal["vendored", "system"] = "vendored"
+    opt_level: Literal["0", "1", "2", "3", "s", "z"] | None = None
+    """How much rustc optimizes, if not as the project's profile says."""

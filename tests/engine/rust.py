@@ -55,4 +55,5 @@ def program(image: str, platform: Platform, path: str) -> bytes:
 def needed_by(content: bytes) -> tuple[str, ...]:
     """The shared libraries that a program asks for."""
     sections = (s for s in ELFFile(BytesIO(content)).iter_sections() if isinstance(s, DynamicSection))
-    return tuple(tag.needed for section in sections for tag in section.iter_tags("DT_NEEDED"))
+    tags = (tag for section in sections for tag in section.iter_tags("DT_NEEDED"))
+    return tuple(tag.needed for tag in tags)  # type: ignore[attr-defined]  # set for this kind of tag only

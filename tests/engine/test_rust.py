@@ -167,6 +167,7 @@ def test_openssl_of_debian_is_linked_where_that_is_wished(
 ) -> None:
     """With openssl = "system" the program needs libssl of its own platform, and nothing is compiled from source."""
     shutil.copytree(REPOSITORY / "tests/cargo/normal", small.root / "test-small", dirs_exist_ok=True)
+    (small.root / "test-small/src/main.rs").write_text('fn main() { println!("{}", openssl::version::version()) }\n')
     (small.root / "test-small/image.toml").open("a").write('[cargo]\nopenssl = "system"\n')
     ran = build("--arch", foreign.tag)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cargo_image.openssl import State, judge
+from cargo_image.cargo import Dependency, Package
+from cargo_image.openssl import State, hindrance, judge
 from cargo_image.tree import parse_tree
 from cargo_image.variables import Variable, known_variables
 
@@ -74,6 +75,31 @@ def test_the_verdict_names_chain_and_version() -> None:
 
     assert verdict.chain == ("a 0.1.0", "native-tls 0.2.18", "openssl-sys 0.9.118")
     assert (verdict.target, verdict.version) == (ARM, "0.9.118")
+
+
+def sys_package(*entries: Dependency, vendored: bool = True) -> Package:
+    return Package(
+        name="openssl-sys", version="0.9.1", id="", manifest=Path("/sys/Cargo.toml"), source="", links="openssl",
+        features={"vendored": ("openssl-src",)} if vendored else {}, dependencies=entries, targets=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"), [("^111", "OpenSSL 1.1.1"), ("^111.0.1", "OpenSSL 1.1.1"), ("^300.2.0", ""), ("*", "")]
+)
+def test_an_openssl_without_fixes_is_not_built_in(requirement: str, expected: str) -> None:
+    """openssl-src 111 is OpenSSL 1.1.1; what nobody mends must not be put into programs."""
+    source = Dependency(
+        key="openssl-src", package="openssl-src", kind="build", target="", features=(), requirement=requirement
+    )
+
+    assert expected in hindrance(sys_package(source))
+    assert bool(hindrance(sys_package(source))) == bool(expected)
+
+
+def test_an_openssl_sys_without_the_feature_is_too_old() -> None:
+    """The feature came with one of the versions 0.9."""
+    assert "too old" in hindrance(sys_package(vendored=False))
 
 
 def configuration(folder: Path, text: str, name: str = "config.toml") -> None:

@@ -146,7 +146,7 @@ async fn answer(
             info!(cluster = %place(cluster), image = plan.image.reference, ready = next.ready_replicas, "applied");
         }
         Outcome::Stuck { reason, message } => {
-            warn!(cluster = %place(cluster), reason, message, "cannot be carried out");
+            warn!(cluster = %place(cluster), reason, detail = message, "cannot be carried out");
             if degraded(old) != degraded(Some(&next)) {
                 publish(cluster, context, reason, message).await;
             }

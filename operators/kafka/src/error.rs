@@ -13,9 +13,6 @@ pub enum Error {
     #[error("the catalogue {} cannot be used: {message}", path.display())]
     Catalogue { path: PathBuf, message: String },
 
-    #[error("the log filter {filter:?} cannot be used: {message}")]
-    LogFilter { filter: String, message: String },
-
     #[error("no cluster is configured: set KUBECONFIG, or run in a pod with a service account ({0})")]
     NoCluster(String),
 

@@ -62,18 +62,19 @@ fn from_catalogue(spec: &ImageSpec, catalogue: &Catalogue) -> Result<Selected, R
 
 fn unknown(spec: &ImageSpec, catalogue: &Catalogue) -> String {
     let wanted = match (&spec.product_version, &spec.release_version) {
-        (Some(version), Some(release)) => format!("Kafka {version} of release {release} is not in the catalogue"),
-        (Some(version), None) => format!("Kafka {version} is not in the catalogue"),
-        (None, Some(release)) => format!("release {release} of the default version is not in the catalogue"),
-        (None, None) => "spec.image names no version, and there is no default".to_owned(),
+        (Some(version), Some(release)) => format!("there is no Kafka {version} of release {release}"),
+        (Some(version), None) => format!("there is no Kafka {version}"),
+        (None, Some(release)) => format!("there is no release {release} of the default version"),
+        (None, None) => "spec.image says nothing, and there is no default".to_owned(),
     };
-    let known = match catalogue.summary() {
-        none if none.is_empty() => "which is empty".to_owned(),
-        some => format!("which has {some}"),
+    let known = catalogue.summary();
+    let (has, choose) = match known.as_str() {
+        "" => ("is empty".to_owned(), "Name"),
+        some => (format!("has {some}"), "Choose one of these with spec.image.productVersion, name"),
     };
     format!(
-        "{wanted}, {known}. Choose one of it with spec.image.productVersion, name a repository with spec.image.repo, \
-         or an image with spec.image.custom"
+        "{wanted}: the operator's catalogue {has}. {choose} a repository with spec.image.repo, or an image with \
+         spec.image.custom"
     )
 }
 
@@ -215,9 +216,10 @@ mod tests {
     fn empty_catalogue() {
         let refusal = chosen(json!({}), &Catalogue::default()).unwrap_err();
 
-        assert!(
-            refusal.message.contains("names no version, and there is no default, which is empty")
-                || refusal.message.contains("empty")
+        assert_eq!(
+            "spec.image says nothing, and there is no default: the operator's catalogue is empty. Name a repository with \
+             spec.image.repo, or an image with spec.image.custom",
+            refusal.message
         );
     }
 

@@ -33,7 +33,7 @@ use crate::run::{Namespaces, Options};
 
 /// Runs Apache Kafka clusters on Kubernetes
 #[derive(Parser)]
-#[command(name = "kafka-operator", version, args_conflicts_with_subcommands = true)]
+#[command(name = "kafka-operator", bin_name = "kafka-operator", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -66,7 +66,7 @@ struct RunArgs {
     #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMES", default_value = "")]
     watch_namespace: String,
     /// What to log: error, warn, info, debug, trace, or a filter such as info,kube=debug
-    #[arg(long, env = "KAFKA_OPERATOR_LOG", value_name = "LEVEL", default_value = "info")]
+    #[arg(long, env = "KAFKA_OPERATOR_LOG", value_name = "LEVEL", default_value = "info", value_parser = filter)]
     log: String,
 }
 
@@ -86,10 +86,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// Looks at a log filter before anything starts.
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 fn start(args: RunArgs) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&args.log)
-        .map_err(|error| Error::LogFilter { filter: args.log.clone(), message: error.to_string() })?;
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(std::io::stderr).init();
+    let format = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    format.with_env_filter(EnvFilter::new(&args.log)).with_writer(std::io::stderr).init();
     let options = Options {
         catalogue: Catalogue::load(&args.catalogue)?,
         listen: args.listen,
@@ -134,7 +138,8 @@ mod tests {
     /// Bad usage ends with code 2.
     #[test]
     fn usage() {
-        for args in [["kafka-operator", "walk"], ["kafka-operator", "--listen=here"]] {
+        for args in [["kafka-operator", "walk"], ["kafka-operator", "--listen=here"], ["kafka-operator", "--log==,a["]]
+        {
             assert_eq!(2, Cli::try_parse_from(args).err().unwrap().exit_code());
         }
     }

@@ -17,6 +17,8 @@ from pathlib import Path
 MOUNT = Path("/var/cache/cargo")
 LIMIT = 4_000_000_000
 """Bytes of compiled dependencies that are kept for one package and platform; then they are compiled anew."""
+HOST = "release"
+"""The folder of what runs on the build machine: build scripts and macros. That of the target is named by its triple."""
 _BUILDER = Path("/usr/local/share/cargo-image/builder")
 
 
@@ -61,8 +63,8 @@ def _copy(source: Path, target: Path) -> None:
 def of_target(target: Path, *, package: str, triple: str, anew: bool = False) -> Iterator[None]:
     """Start from what was compiled for this package and platform by this very builder, and keep what there is then."""
     kept = MOUNT / "target" / _builder() / package / triple
-    if kept.is_dir() and not anew:
-        shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
+    if not anew:
+        _seed(kept, target)
     yield
     if not MOUNT.is_dir():
         return
@@ -73,6 +75,14 @@ def of_target(target: Path, *, package: str, triple: str, anew: bool = False) ->
     shutil.rmtree(kept, ignore_errors=True)
     if part.exists():
         part.replace(kept)
+
+
+def _seed(kept: Path, target: Path) -> None:
+    """Copy what is kept for a platform; else what another platform's build made for the build machine itself."""
+    if kept.is_dir():
+        shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
+    elif other := next(kept.parent.glob(f"*/{HOST}"), None):
+        shutil.copytree(other, target / HOST, symlinks=True, dirs_exist_ok=True)
 
 
 def _builder() -> str:

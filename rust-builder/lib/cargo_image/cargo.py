@@ -68,6 +68,7 @@ class Dependency:
     :param target: the triple or ``cfg(…)`` of its table; empty for all
     :param source: as a lock names it; empty for a folder
     :param path: of the folder
+    :param requirement: of its version
     """
 
     key: str
@@ -77,6 +78,7 @@ class Dependency:
     features: tuple[str, ...]
     source: str = ""
     path: str = ""
+    requirement: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,6 +225,7 @@ def _package(said: Mapping[str, Any]) -> Package:
                 key=entry["rename"] or entry["name"], package=entry["name"], kind=entry["kind"] or "normal",
                 target=entry["target"] or "", features=tuple(entry["features"]),
                 source=entry["source"] or "", path=entry.get("path") or "",
+                requirement=entry.get("req", ""),
             )
             for entry in said["dependencies"]
         ),

@@ -155,6 +155,7 @@ def environment(job: Job) -> dict[str, str]:
         "CARGO_TARGET_DIR": str(TARGET),
         f"CARGO_TARGET_{triple}_RUSTFLAGS": " ".join(flags),
         "SOURCE_DATE_EPOCH": EPOCH,
+        **({"CARGO_PROFILE_RELEASE_OPT_LEVEL": job.wishes.opt_level} if job.wishes.opt_level else {}),
         # Without it a crate that asks for vendoring by itself would get Debian's library, and the reverse.
         **({"OPENSSL_NO_VENDOR": "1"} if job.wishes.openssl == "system" else {}),
         **natives.environment(job.triple, native_triple()),

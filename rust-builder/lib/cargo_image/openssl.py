@@ -7,21 +7,30 @@ versions of it be linked into one program (``links = "openssl"``).
 From the source of openssl-sys 0.9.118 (``build/main.rs``): a variable is looked up with the target before its name,
 then without; OPENSSL_NO_VENDOR switches the feature off unless it is ``0``; with the features ``aws-lc``,
 ``aws-lc-fips`` and ``unstable_boringssl`` no OpenSSL is looked for.
+
+From the manifests of its versions: up to 0.9.92 it asks for openssl-src 111, which is OpenSSL 1.1.1, and from 0.9.93 on
+for openssl-src 300, which is OpenSSL 3. The former has had no fixes in public since September 2023, so it is not built
+into programs here; Debian's OpenSSL 3 can be linked instead.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cargo_image.cargo import metadata, resolve
+from cargo_image.cargo import Package, metadata, resolve
 from cargo_image.errors import CargoImageError
 from cargo_image.project import Project
 from cargo_image.tree import BUILD, PROGRAM, Node, Tree, dependency_tree
 from cargo_image.variables import Variable, for_target, known_variables
 
 SYS = "openssl-sys"
+SRC = "openssl-src"
+OPENSSL_3 = 300
+"""The first number of openssl-src's versions from OpenSSL 3 on."""
 VENDORED = "vendored"
 NO_VENDOR = "OPENSSL_NO_VENDOR"
 OTHER_LIBRARIES = {"aws-lc": "AWS-LC", "aws-lc-fips": "AWS-LC", "unstable_boringssl": "BoringSSL"}
@@ -88,11 +97,11 @@ def _decide(project: Project, target: str, variables: Mapping[str, Variable]) ->
     verdict = judge(tree, target, variables)
     if verdict.state is State.NOT_NEEDED and not verdict.version:
         return _with_reason(project, verdict)
-    if verdict.state is State.NEEDED and not _can_be_vendored(project, target, verdict.version):
-        return Verdict(
-            target=target, state=State.IMPOSSIBLE, chain=verdict.chain, version=verdict.version,
-            why=f"openssl-sys {verdict.version} is too old to have the feature vendored: `cargo update -p openssl-sys`",
-        )  # fmt: skip
+    if verdict.state is State.NEEDED:
+        packages = metadata(project, [target]).packages
+        sys = next(package for package in packages if (package.name, package.version) == (SYS, verdict.version))
+        if why := hindrance(sys):
+            return dataclasses.replace(verdict, state=State.IMPOSSIBLE, why=why)
     return verdict
 
 
@@ -121,9 +130,15 @@ def _state(node: Node, no_vendor: Variable | None) -> tuple[State, str]:
     return State.NEEDED, f"{node} looks for OpenSSL of the target"
 
 
-def _can_be_vendored(project: Project, target: str, version: str) -> bool:
-    packages = metadata(project, [target]).packages
-    return any(VENDORED in p.features for p in packages if (p.name, p.version) == (SYS, version))
+def hindrance(sys: Package) -> str:
+    """Why this openssl-sys cannot be vendored, or should not be; empty if it can."""
+    if VENDORED not in sys.features:
+        return f"{SYS} {sys.version} is too old to have the feature vendored: `cargo update -p {SYS}`"
+    wanted = next((entry.requirement for entry in sys.dependencies if entry.package == SRC), "")
+    major = re.search(r"\d+", wanted)
+    if major and int(major[0]) < OPENSSL_3:
+        return f"{SYS} {sys.version} would build OpenSSL 1.1.1 in, which gets no more fixes: `cargo update -p {SYS}`"
+    return ""
 
 
 def _with_reason(project: Project, verdict: Verdict) -> Verdict:

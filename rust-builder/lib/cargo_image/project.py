@@ -47,6 +47,8 @@ class Wishes:
 
     project: Project
     openssl: str = "vendored"
+    opt_level: str = ""
+    """How much rustc optimizes; empty leaves it to the project's profile."""
     anew: bool = False
     """Nothing that was fetched or compiled before is taken."""
 
@@ -73,7 +75,9 @@ def read_wishes(folder: Path) -> Wishes:
         default_features=bool(table.get("default-features", True)),
         binaries=_words(table.get("binaries")),
     )
-    return Wishes(project=project, openssl=openssl, anew=table.get("anew") is True)
+    return Wishes(
+        project=project, openssl=openssl, opt_level=str(table.get("opt-level", "")), anew=table.get("anew") is True
+    )
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ SIGNS = (
          what="is not what Cargo understands", where="{file}", hint="mend it"),
     Sign(pattern=r"failed to select a version for (?:the requirement )?`(?P<crate>[^`=]+?)(?: = [^`]*)?`",
          what="no version of {crate} fits all that ask for it",
-         hint="look at the requirements that Cargo lists"),
+         hint="look at the requirements that Cargo lists; `cargo update -p {crate}` may lock a newer one"),
     Sign(pattern=r"Could not find (?:directory of OpenSSL installation|openssl via pkg-config)",
          what="openssl-sys found no OpenSSL for the target", hint="vendor it, or install libssl-dev of the target"),
     Sign(pattern=r"linker `(?P<linker>[^`]+)` not found", what="there is no linker {linker}",

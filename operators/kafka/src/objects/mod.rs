@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod configmap;
+mod container;
 pub mod services;
 pub mod statefulset;
 #[cfg(test)]

@@ -4,22 +4,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, TCPSocketAction,
-    TopologySpreadConstraint, Volume, VolumeMount, VolumeResourceRequirements,
+    ConfigMapVolumeSource, EmptyDirVolumeSource, LocalObjectReference, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
+    Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{CLUSTER_ID, CONTROLLERS, configmap, headless, label_selector, labels, metadata, owned};
-use crate::config::{CLIENT_PORT, CONTROLLER_PORT, DATA};
-use crate::plan::{Plan, domain};
+use super::container::{CONFIG_VOLUME, DATA_VOLUME, TMP_VOLUME};
+use super::{CLUSTER_ID, CONTROLLERS, configmap, container, headless, label_selector, labels, metadata, owned};
+use crate::plan::Plan;
 
 const CONFIG_HASH: &str = "kafka.archway.dev/config-hash";
-/// Where `start.sh` looks.
-const CONFIG: &str = "/etc/kafka-cluster";
 /// Any group will do: it is the one that the volumes are given to, and each node gets it as an additional one.
 const VOLUME_GROUP: i64 = 10001;
 
@@ -49,7 +45,7 @@ fn template(plan: &Plan) -> PodTemplateSpec {
         plan.spec.image.pull_secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() }).collect();
     let spec = PodSpec {
         automount_service_account_token: Some(false),
-        containers: vec![container(plan)],
+        containers: vec![container::build(plan)],
         image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
@@ -69,14 +65,18 @@ fn template(plan: &Plan) -> PodTemplateSpec {
         }]),
         volumes: Some(vec![
             Volume {
-                name: "config".to_owned(),
+                name: CONFIG_VOLUME.to_owned(),
                 config_map: Some(ConfigMapVolumeSource {
                     name: configmap::name(plan),
                     ..ConfigMapVolumeSource::default()
                 }),
                 ..Volume::default()
             },
-            Volume { name: "tmp".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
+            Volume {
+                name: TMP_VOLUME.to_owned(),
+                empty_dir: Some(EmptyDirVolumeSource::default()),
+                ..Volume::default()
+            },
         ]),
         ..PodSpec::default()
     };
@@ -91,61 +91,6 @@ fn template(plan: &Plan) -> PodTemplateSpec {
     }
 }
 
-fn container(plan: &Plan) -> Container {
-    Container {
-        name: "kafka".to_owned(),
-        image: Some(plan.image.reference.clone()),
-        image_pull_policy: Some(plan.spec.image.pull_policy.as_str().to_owned()),
-        command: Some(vec!["/bin/sh".to_owned(), format!("{CONFIG}/start.sh")]),
-        env: Some(environment(plan)),
-        ports: Some(vec![port("kafka", CLIENT_PORT), port("controller", CONTROLLER_PORT)]),
-        // Ten minutes to start: after a crash, a broker reads its whole log before it listens.
-        startup_probe: Some(Probe { failure_threshold: Some(60), ..probe() }),
-        readiness_probe: Some(probe()),
-        liveness_probe: Some(Probe { failure_threshold: Some(6), ..probe() }),
-        resources: resources(plan),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
-            ..SecurityContext::default()
-        }),
-        volume_mounts: Some(vec![
-            mount("config", CONFIG, Some(true)),
-            mount("data", DATA, None),
-            mount("tmp", "/tmp", None),
-        ]),
-        ..Container::default()
-    }
-}
-
-fn environment(plan: &Plan) -> Vec<EnvVar> {
-    let plain = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), ..EnvVar::default() };
-    let name = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.name".to_owned() };
-    let mut environment = vec![
-        EnvVar {
-            name: "POD_NAME".to_owned(),
-            value_from: Some(EnvVarSource { field_ref: Some(name), ..EnvVarSource::default() }),
-            ..EnvVar::default()
-        },
-        plain("NODE_DOMAIN", domain(&plan.name, &plan.namespace)),
-        plain("LOG_DIR", "/tmp/logs".to_owned()),
-    ];
-    // Kafka's scripts take 1 GiB of heap whatever the limit is. Half of the limit leaves the rest to the page cache.
-    if plan.spec.resources.as_ref().is_some_and(|resources| resources.limits.contains_key("memory")) {
-        environment.push(plain("KAFKA_HEAP_OPTS", "-XX:InitialRAMPercentage=50 -XX:MaxRAMPercentage=50".to_owned()));
-    }
-    environment
-}
-
-fn resources(plan: &Plan) -> Option<ResourceRequirements> {
-    let some = |map: &BTreeMap<String, Quantity>| (!map.is_empty()).then(|| map.clone());
-    plan.spec.resources.as_ref().map(|resources| ResourceRequirements {
-        requests: some(&resources.requests),
-        limits: some(&resources.limits),
-        ..ResourceRequirements::default()
-    })
-}
-
 fn claim(plan: &Plan) -> PersistentVolumeClaim {
     let size = BTreeMap::from([("storage".to_owned(), Quantity(plan.spec.storage.size.clone()))]);
     let spec = PersistentVolumeClaimSpec {
@@ -155,29 +100,10 @@ fn claim(plan: &Plan) -> PersistentVolumeClaim {
         ..PersistentVolumeClaimSpec::default()
     };
     PersistentVolumeClaim {
-        metadata: ObjectMeta { name: Some("data".to_owned()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(DATA_VOLUME.to_owned()), ..ObjectMeta::default() },
         spec: Some(spec),
         ..PersistentVolumeClaim::default()
     }
-}
-
-fn port(name: &str, number: i32) -> ContainerPort {
-    ContainerPort {
-        name: Some(name.to_owned()),
-        container_port: number,
-        // Server-side apply tells ports apart by number and protocol.
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    }
-}
-
-fn probe() -> Probe {
-    let socket = TCPSocketAction { port: IntOrString::String("kafka".to_owned()), ..TCPSocketAction::default() };
-    Probe { tcp_socket: Some(socket), period_seconds: Some(10), ..Probe::default() }
-}
-
-fn mount(name: &str, path: &str, read_only: Option<bool>) -> VolumeMount {
-    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), read_only, ..VolumeMount::default() }
 }
 
 #[cfg(test)]
@@ -227,14 +153,25 @@ mod tests {
         }
     }
 
-    /// Image, pull policy and pull secrets are those of the spec.
+    /// Pull secrets are those of the spec.
     #[test]
-    fn image() {
-        let spec = pod(json!({"image": {"custom": "k:1", "pullPolicy": "Always", "pullSecrets": [{"name": "login"}]}}));
+    fn secrets() {
+        let spec = pod(json!({"image": {"custom": "k:1", "pullSecrets": [{"name": "login"}]}}));
 
-        assert_eq!("k:1", spec["containers"][0]["image"]);
-        assert_eq!("Always", spec["containers"][0]["imagePullPolicy"]);
         assert_eq!(json!([{"name": "login"}]), spec["imagePullSecrets"]);
+    }
+
+    /// Each volume that the container mounts is there.
+    #[test]
+    fn volumes() {
+        let set = built(json!({}));
+        let pod = &set["spec"]["template"]["spec"];
+        let claim = set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"].clone();
+        let volumes = pod["volumes"].as_array().unwrap().iter().map(|volume| volume["name"].clone());
+        let there: Vec<_> = volumes.chain([claim]).collect();
+        for mount in pod["containers"][0]["volumeMounts"].as_array().unwrap() {
+            assert!(there.contains(&mount["name"]), "{mount}");
+        }
     }
 
     /// No node is root, gains rights or talks to the Kubernetes API.
@@ -247,15 +184,6 @@ mod tests {
         assert_eq!(json!(["ALL"]), spec["containers"][0]["securityContext"]["capabilities"]["drop"]);
         assert_eq!(false, spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"]);
         assert_eq!(false, spec["automountServiceAccountToken"]);
-    }
-
-    /// All probes knock at the port of clients, by its name.
-    #[test]
-    fn probes() {
-        let container = pod(json!({}))["containers"][0].clone();
-        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-            assert_eq!("kafka", container[probe]["tcpSocket"]["port"], "{probe}");
-        }
     }
 
     /// Volumes have the size and class of the spec, and stay unless the spec says otherwise.
@@ -274,17 +202,6 @@ mod tests {
         assert_eq!("Retain", built(json!({}))["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"]);
     }
 
-    /// The script is run from where the ConfigMap is mounted, and the data is where the configuration says.
-    #[test]
-    fn mounts() {
-        let plan = planned(json!({}));
-        let container = pod(json!({}))["containers"][0].clone();
-
-        assert_eq!(json!(["/bin/sh", "/etc/kafka-cluster/start.sh"]), container["command"]);
-        assert!(configmap::build(&plan).data.unwrap()["start.sh"].contains(&format!("conf={CONFIG}\n")));
-        assert!(plan.properties.contains(&format!("log.dirs={DATA}/")));
-    }
-
     /// A changed configuration changes the pods, so that they are replaced.
     #[test]
     fn rolls() {
@@ -292,14 +209,5 @@ mod tests {
 
         assert!(hash(json!({})).is_string());
         assert_ne!(hash(json!({})), hash(json!({"config": {"a": "b"}})));
-    }
-
-    /// The heap follows the memory limit, if there is one.
-    #[test]
-    fn heap() {
-        let has = |changes| pod(changes).to_string().contains("KAFKA_HEAP_OPTS");
-
-        assert!(has(json!({"resources": {"limits": {"memory": "4Gi"}}})));
-        assert!(!has(json!({"resources": {"limits": {"cpu": "2"}}})));
     }
 }
