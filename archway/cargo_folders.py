@@ -1,8 +1,8 @@
 """The folders that archway hands over to the Dockerfile of a Rust program, as BuildKit's named contexts.
 
-``source`` is the Cargo project without what does not belong into a program. ``manifests`` holds its ``Cargo.toml`` files,
-the lock and Cargo's configuration, with an empty program in place of every real one: Cargo wants to see them, and a
-layer that is made of this folder only changes when a dependency does.
+``source`` is the Cargo project without what does not belong into a program. ``manifests`` holds its ``Cargo.toml``
+files, the lock and Cargo's configuration, with an empty program in place of every real one: Cargo wants to see them,
+and a layer that is made of this folder only changes when a dependency does.
 """
 
 from __future__ import annotations

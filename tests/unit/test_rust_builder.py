@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from cargo_image.errors import CargoImageError
-from cargo_image.toolchain import Toolchain, configuration, of_platform, read
 
 from archway.platforms import TABLE
+from cargo_image.errors import CargoImageError
+from cargo_image.toolchain import Toolchain, configuration, of_platform, read
 
 FOLDER = Path(__file__).parents[2] / "rust-builder"
 NAMES = FOLDER / "platforms.tsv"

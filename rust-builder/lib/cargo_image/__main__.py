@@ -38,10 +38,8 @@ def main(words: list[str] | None = None) -> int:
             case "openssl":
                 print(patch.report(Path.cwd(), options.target, undo=options.undo))
             case command:
-                job = driver.Job(
-                    wishes=read_wishes(Path.cwd()),
-                    toolchain=toolchain.of_platform(os.environ.get("TARGETPLATFORM", "")),
-                )
+                chain = toolchain.of_platform(os.environ.get("TARGETPLATFORM", ""))
+                job = driver.Job(wishes=read_wishes(Path.cwd()), toolchain=chain)
                 driver.dependencies(job) if command == "dependencies" else driver.build(job)
     except CargoImageError as failed:
         print(f"cargo-image: error: {failed}", file=sys.stderr)

@@ -81,7 +81,7 @@ def _seed(kept: Path, target: Path) -> None:
     """Copy what is kept for a platform; else what another platform's build made for the build machine itself."""
     if kept.is_dir():
         shutil.copytree(kept, target, symlinks=True, dirs_exist_ok=True)
-    elif other := next(kept.parent.glob(f"*/{HOST}"), None):
+    elif other := next((path for path in kept.parent.glob(f"*/{HOST}") if path.parent.suffix != ".part"), None):
         shutil.copytree(other, target / HOST, symlinks=True, dirs_exist_ok=True)
 
 

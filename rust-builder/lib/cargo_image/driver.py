@@ -12,10 +12,11 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cargo_image import cache, natives, openssl, program
-from cargo_image.cargo import Metadata, metadata, run_cargo
+from cargo_image.cargo import Metadata, metadata, resolve, run_cargo
 from cargo_image.errors import CargoImageError
 from cargo_image.manifest import apply, plan_edit
 from cargo_image.openssl import State, Verdict
@@ -32,16 +33,17 @@ EPOCH = "315532800"
 """SOURCE_DATE_EPOCH, 1 January 1980: a commit's time would compile every dependency anew with every commit."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A project, built for one platform on another."""
 
     wishes: Wishes
     toolchain: Toolchain
 
-    @property
+    @cached_property
     def project(self) -> Project:
-        return self.wishes.project
+        """The project with its package named, so that every command of Cargo means the same one."""
+        return resolve(self.wishes.project)
 
     @property
     def triple(self) -> str:
@@ -60,7 +62,7 @@ def dependencies(job: Job) -> None:
     _check_natives(job)
     cache.save_crates()
     found = metadata(job.project)
-    with cache.of_target(TARGET, package=found.owner().name, triple=job.triple, anew=job.wishes.anew):
+    with cache.of_target(TARGET, package=job.project.package, triple=job.triple, anew=job.wishes.anew):
         _cargo_build(job)
         _forget_members(job, found)
 
@@ -173,5 +175,3 @@ def _forget_members(job: Job, found: Metadata) -> None:
 
 def say(text: str) -> None:
     print(f"cargo-image: {text}", flush=True)
-
-
