@@ -85,9 +85,11 @@ def server(monorepo: Monorepo, engine: Engine, platform: Platform) -> Callable[.
 
 def left() -> str:
     """The containers of smoke tests of this organization's test-app."""
-    mark = "label=dev.archway.smoke=test-app 1"
-    found = ["docker", "ps", "-aq", "--filter", f"{mark} amd64", "--filter", f"{mark} arm64"]
-    return subprocess.run(found, capture_output=True, text=True, check=True).stdout
+    # Not by two values of one label: docker wants a container to have both.
+    found = ["docker", "ps", "--all", "--filter", "label=dev.archway.smoke", "--format",
+             '{{.Label "dev.archway.smoke"}}']  # fmt: skip
+    listed = subprocess.run(found, capture_output=True, text=True, check=True).stdout
+    return "\n".join(line for line in listed.splitlines() if line.startswith("test-app 1 "))
 
 
 def failure(result: SmokeResult) -> str:

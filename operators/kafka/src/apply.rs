@@ -16,6 +16,8 @@ use crate::error::{Error, Refusal};
 use crate::objects::{INSTANCE, MANAGED_BY, MANAGER, budget, configmap, services, statefulset};
 use crate::plan::Plan;
 
+pub const NAME_TAKEN: &str = "NameTaken";
+
 /// Makes the objects of a plan what they are to be, and returns the StatefulSet as it is now.
 ///
 /// All names are looked at before anything is written: a cluster is not made by half.
@@ -64,7 +66,7 @@ async fn check<K: Object>(client: &Client, plan: &Plan, object: &K) -> Result<()
                 "there is already a {} that is not of this cluster. Remove it, or name the cluster otherwise",
                 describe(object)
             );
-            Err(Refusal::new("NameTaken", message).into())
+            Err(Refusal::new(NAME_TAKEN, message).into())
         }
         _ => Ok(()),
     }

@@ -17,7 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::apply::apply;
+use crate::apply::{NAME_TAKEN, apply};
 use crate::catalogue::Catalogue;
 use crate::crd::{KafkaCluster, KafkaClusterStatus};
 use crate::error::Error;
@@ -28,6 +28,8 @@ use crate::status::{self, Outcome};
 
 /// Watches may miss something: everything is looked at again after this time.
 const AGAIN: Duration = Duration::from_secs(600);
+/// Objects of somebody else are not watched, so their going is not seen.
+const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
@@ -76,14 +78,17 @@ fn place(cluster: &KafkaCluster) -> String {
     format!("{}/{}", cluster.namespace().unwrap_or_default(), cluster.name_any())
 }
 
-async fn one(cluster: &KafkaCluster, context: &Context) -> Result<Action, Error> {
-    if cluster.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    let namespace = cluster.namespace().unwrap_or_default();
+async fn one(seen: &KafkaCluster, context: &Context) -> Result<Action, Error> {
+    let (name, namespace) = (seen.name_any(), seen.namespace().unwrap_or_default());
+    let clusters: Api<KafkaCluster> = Api::namespaced(context.client.clone(), &namespace);
     let sets: Api<StatefulSet> = Api::namespaced(context.client.clone(), &namespace);
-    let name = cluster.name_any();
-    let live = sets.get_opt(&name).await.map_err(|error| Error::api(format!("StatefulSet {name}"), &error))?;
+    let failed = |kind: &str, error| Error::api(format!("{kind} {name}"), &error);
+    // What was seen may be older than the status that was written last, which then would be written once more.
+    let found = clusters.get_opt(&name).await.map_err(|error| failed("KafkaCluster", error))?;
+    let Some(cluster) = &found.filter(|cluster| cluster.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Action::await_change());
+    };
+    let live = sets.get_opt(&name).await.map_err(|error| failed("StatefulSet", error))?;
 
     match carry_out(cluster, context, live.as_ref()).await {
         Ok((plan, set)) => {
@@ -93,8 +98,7 @@ async fn one(cluster: &KafkaCluster, context: &Context) -> Result<Action, Error>
         Err(Error::Refused(refusal)) => {
             let outcome = Outcome::Stuck { reason: refusal.reason, message: &refusal.message };
             answer(cluster, context, &outcome, live.as_ref()).await?;
-            // Only the user can mend it, and that is seen; but what is in the way may go without being seen.
-            Ok(Action::requeue(AGAIN))
+            Ok(Action::requeue(if refusal.reason == NAME_TAKEN { NAME_TAKEN_AGAIN } else { AGAIN }))
         }
         Err(error) => {
             let message = error.to_string();

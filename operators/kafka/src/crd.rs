@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An Apache Kafka cluster in KRaft mode.
+#[allow(clippy::duplicated_attributes, reason = "two columns have the same type")]
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kafka.archway.dev",
@@ -63,7 +64,7 @@ pub struct ImageSpec {
 
     /// Where the image kafka is, without its name: registry.example/organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
+    #[schemars(regex(pattern = r"^\S+$"))]
     pub repo: Option<String>,
 
     /// The release of the images. Without it: the one of the operator's catalogue.
@@ -73,7 +74,7 @@ pub struct ImageSpec {
 
     /// A full image reference, used as it is. It goes before everything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
+    #[schemars(regex(pattern = r"^\S+$"))]
     pub custom: Option<String>,
 
     #[serde(default)]
@@ -205,12 +206,13 @@ mod tests {
         assert_eq!(json!(["replicas"]), spec("brokers")["required"]);
     }
 
-    /// The size, the cluster id and the versions have patterns.
+    /// The size, the cluster id, images and versions have patterns.
     #[test]
     fn patterns() {
         for path in [
             "storage/properties/size",
             "clusterId",
+            "image/properties/custom",
             "image/properties/productVersion",
             "image/properties/releaseVersion",
         ] {

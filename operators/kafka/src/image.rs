@@ -19,6 +19,9 @@ pub fn select(spec: &ImageSpec, catalogue: &Catalogue) -> Result<Selected, Refus
     for version in [&spec.product_version, &spec.release_version].into_iter().flatten() {
         check_version(version)?;
     }
+    for name in [&spec.custom, &spec.repo].into_iter().flatten() {
+        check_name(name)?;
+    }
     if let Some(custom) = &spec.custom {
         return Ok(Selected { reference: custom.clone(), version: spec.product_version.clone() });
     }
@@ -81,6 +84,17 @@ fn unknown(spec: &ImageSpec, catalogue: &Catalogue) -> String {
 /// A version as a part of a tag, where `+` is not allowed.
 fn tag(version: &str) -> String {
     version.replace('+', "-")
+}
+
+/// The API server takes any text for an image, and the nodes of the Kubernetes cluster fail with it.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(Refusal::new(
+            INVALID,
+            format!("spec.image: {name:?} cannot be the name of an image or repository"),
+        ));
+    }
+    Ok(())
 }
 
 /// The schema has the same rule; objects that are older than it were never checked.
@@ -221,6 +235,14 @@ mod tests {
              spec.image.repo, or an image with spec.image.custom",
             refusal.message
         );
+    }
+
+    /// A name that is empty or has space in it is refused.
+    #[test]
+    fn odd_name() {
+        for spec in [json!({"custom": " x"}), json!({"custom": ""}), json!({"repo": "a b"})] {
+            assert_eq!("InvalidImage", chosen(spec.clone(), &catalogue()).unwrap_err().reason, "{spec}");
+        }
     }
 
     /// What would not fit into a tag is refused.

@@ -1,6 +1,7 @@
 //! The operator's life: connect, watch, end.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,6 +51,15 @@ impl Namespaces {
     }
 }
 
+impl fmt::Display for Namespaces {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => formatter.write_str("all"),
+            Self::Some(names) => formatter.write_str(&names.iter().map(String::as_str).collect::<Vec<_>>().join(",")),
+        }
+    }
+}
+
 /// Runs until a signal says to end.
 pub async fn run(options: Options) -> Result<(), Error> {
     let stop = stop_signal()?.shared();
@@ -61,7 +71,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         version = env!("CARGO_PKG_VERSION"),
         listen = %options.listen,
         images = options.catalogue.len(),
-        namespaces = ?options.namespaces,
+        namespaces = %options.namespaces,
         "started"
     );
 
