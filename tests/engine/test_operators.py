@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from archway.bench.rust import checkout
 from archway.engine import Engine
 from archway.platforms import Platform
-from tests.engine.run import REPOSITORY
+from tests.engine.run import REPOSITORY, Inv
 from tests.engine.rust import Rust, needed_by, program
 
 PLATFORMS = [Platform.parse("amd64"), Platform.parse("arm64")]
@@ -88,3 +89,47 @@ def test_crate_without_openssl_needs_nothing(rust: Rust) -> None:
 
     assert {verdict["state"] for verdict in answer["verdicts"]} == {"not needed"}
     assert answer["changes"] == []
+
+
+DIGEST = f"sha256:{'a' * 64}"
+PUBLISHED = f"""\
+[[image]]
+name = "kafka"
+version = "4.4.0"
+release = "0.1.0"
+default = true
+reference = "registry.example/archway/kafka:4.4.0-0.1.0"
+digest = "{DIGEST}"
+[image.members]
+"linux/amd64" = "{DIGEST}"
+"""
+CLUSTER = """\
+apiVersion: kafka.archway.dev/v1alpha1
+kind: KafkaCluster
+metadata: { name: any }
+spec: { brokers: { replicas: 1 }, storage: { size: 1Gi } }
+"""
+EXPECTED = f"""\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{ name: any }}
+spec:
+  template:
+    spec:
+      containers:
+        - image: registry.example/archway/kafka@{DIGEST}
+"""
+
+
+def test_cluster_that_names_no_image_gets_the_published_one(inv: Inv, rust: Rust, engine: Engine) -> None:
+    """By digest, from images.lock.toml of the checkout that the operator was built in."""
+    rust.built("kafka-operator", engine.platform)
+    with checkout(REPOSITORY) as copy:
+        (copy / "images.lock.toml").write_text(PUBLISHED)
+        (copy / "operators/kafka/test/cluster.yaml").write_text(CLUSTER)
+        (copy / "operators/kafka/test/expected.yaml").write_text(EXPECTED)
+        built = inv(copy, "build", "--operator", "kafka")
+        tested = inv(copy, "test", "--operator", "kafka")
+
+    assert built.exit_code == 0, built.stderr
+    assert tested.exit_code == 0, tested.stderr
