@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,17 +15,17 @@ from archway.catalog import Catalog
 from archway.contexts import Names
 from archway.due import Wishes, due_steps
 from archway.engine import BuildFailedError, BuildOrder, Engine
-from archway.errors import BuildError, VerifyError
+from archway.errors import BuildError, MachineError, VerifyError
 from archway.failures import explain
 from archway.labels import Parent, Revision, labels
 from archway.machine.guard import require_emulation
 from archway.metadata_cargo import Source
 from archway.platforms import Platform
 from archway.proof import prove
-from archway.provided import RUST_BUILDER, files_digest, provided
+from archway.provided import RUST_BUILDER, files_digest, products_of, provided, shown_source
 from archway.settings import Settings
 from archway.sources import fetch
-from archway.targets import ROOTFS, Step, Strategy, Target
+from archway.targets import MANIFESTS, ROOTFS, SOURCE, Step, Strategy, Target
 from archway.verification import refuse_before
 from archway.verify import Report
 
@@ -52,11 +53,14 @@ class Building:
         self.revision = Revision.read(self.settings.root, source=self.settings.source)
         self.names = Names(self.engine)
         self.steps: dict[Target, Step] = {}
+        self.products: frozenset[str] = frozenset()
 
     def due(self, steps: Sequence[Step]) -> tuple[Step, ...]:
         """The steps that must really be built (:func:`archway.due.due_steps`)."""
         images = {step.target: self.engine.image(str(step.reference)) for step in steps}
-        return due_steps(steps, images, self.wishes, commit=self.revision.commit)
+        # One that is made of images.lock.toml cannot get cleaner than this file is.
+        folders = frozenset().union(*(step.folders for step in steps))
+        return due_steps(steps, images, self.wishes, commit=self.revision.of(folders))
 
     def run(self, steps: Sequence[Step]) -> list[Outcome]:
         """Build what is due, in order; the first failure ends it.
@@ -71,7 +75,9 @@ class Building:
         due = {step.target: step for step in self.due(steps)}
         # Said before anything is built, not by the step that fails after a long way.
         require_emulation([step.target.platform for step in due.values() if step.strategy is Strategy.EMULATED])
-        refuse_before(self.engine, Catalog(self.settings), list(due.values()))
+        catalog = Catalog(self.settings)
+        self.products = products_of(catalog)
+        refuse_before(self.engine, catalog, list(due.values()))
         outcomes = []
         for step in steps:
             if step.target in due:
@@ -91,7 +97,7 @@ class Building:
             with (
                 log.step(f"{step.target}: {step.strategy}") as progress,
                 logfile.open("w", encoding="utf-8", buffering=1) as file,
-                provided(self.settings, step, partial(self._fetch, step), anew=self.wishes.anew(step)) as folders,
+                self._provided(step) as folders,
                 self.names.contexts(images) as contexts,
             ):
 
@@ -108,15 +114,24 @@ class Building:
                 report = self._prove(step, unproven)
             self.engine.tag(unproven, str(step.reference))
         except BuildFailedError as failed:
-            raise explain(
-                str(step.target), failed.log, dockerfile=step.image.shown(step.image.dockerfile_path),
-                log=logfile.relative_to(self.settings.root).as_posix(), engine_gone=not self.engine.answers,
-            ) from None  # fmt: skip
+            raise self._cause(step, failed, logfile) from None
         finally:
             self.engine.remove(unproven)
         seconds = time.monotonic() - started
         log.done(f"{step.target}: {step.strategy}, {seconds:.1f} s, {report.size / 1e6:.0f} MB")
         return Outcome(step=step, built=True, seconds=seconds, size=report.size)
+
+    def _provided(self, step: Step) -> AbstractContextManager[dict[str, str]]:
+        fetched = partial(self._fetch, step)
+        return provided(self.settings, step, fetched, products=self.products, anew=self.wishes.anew(step))
+
+    def _cause(self, step: Step, failed: BuildFailedError, logfile: Path) -> BuildError | MachineError:
+        rust = step.folders & {SOURCE, MANIFESTS}
+        return explain(
+            str(step.target), failed.log, dockerfile=step.image.shown(step.image.dockerfile_path),
+            log=logfile.relative_to(self.settings.root).as_posix(), engine_gone=not self.engine.answers,
+            places={"/source": shown_source(step.image, step.release)} if rust else {},
+        )  # fmt: skip
 
     def _fetch(self, step: Step, source: Source) -> Path:
         """Bring the Cargo project of a step to this machine; a crate is fetched by cargo, which rust-builder has."""
@@ -125,7 +140,7 @@ class Building:
 
     def _require_same_files(self, step: Step) -> None:
         """The image's label says which files it was made of: those of the plan, and no others."""
-        if files_digest(step.image, step.release, step.folders) != step.context:
+        if files_digest(step.image, step.release, step.folders, self.products) != step.context:
             raise BuildError(
                 f"{step.target}: files changed while it was built", where=step.image.shown(step.image.folder),
                 hint="the image was not kept; run it again",

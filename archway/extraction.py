@@ -1,7 +1,7 @@
 """Runs a script in an image of the engine and brings home the files that it leaves in ``/out``.
 
-It is a build, not a container: so the host's own network settings and the caches of BuildKit serve here as they do for
-images, and nothing has to be mounted from this machine, which may not be the engine's.
+It is a build, not a container: so the host's own network settings serve here as they do for images, and nothing has to
+be mounted from this machine, which may not be the engine's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from archway.failures import explain
 from archway.scratch import scratch
 from archway.settings import Settings
 
-CARGO_HOME = "/var/cache/cargo"
-"""The cache of downloads that all builds with cargo share."""
 _BUILDER = "archway-builder"
 _SCRIPT = "/archway-script"
 _CONTEXT = re.compile(r"[a-z][a-z0-9_-]*")
@@ -36,6 +34,7 @@ def extract(
     out: Path,
     what: str,
     network: bool = True,
+    places: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Run a shell script, which starts in the empty folder ``/out``, and copy what is there afterwards to this machine.
 
@@ -46,6 +45,7 @@ def extract(
         another source that BuildKit knows (``docker-image://…``)
     :param out: is made if it is missing; files of the same name are replaced
     :param what: names it in messages, and the log
+    :param places: folders of the container and what they are to the user, for messages of the command ``cargo-image``
     :returns: what the script printed
     :raises BuildError: the script failed (by cause: see :mod:`archway.errors`); ``why`` has its last lines
     :raises MachineError: the engine does not answer, or does not have the image
@@ -77,7 +77,7 @@ def extract(
         try:
             engine.build(order, heard)
         except BuildFailedError as failed:
-            raise _cause(engine, settings, what, failed.log) from None
+            raise _cause(engine, settings, what, failed.log, places or {}) from None
         finally:
             logfile(settings, what).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return printed(lines)
@@ -86,7 +86,7 @@ def extract(
 def dockerfile(contexts: Mapping[str, Path | str], secrets: Mapping[str, Path], *, network: bool) -> str:
     """The Dockerfile of an extraction. The script is no part of it: it would be one that the builder's shell reads."""
     mounts = [f"--mount=type=secret,id={name}" for name in sorted(secrets)]
-    mounts += [f"--mount=type=cache,target={CARGO_HOME}", f"--mount=type=bind,source=script,target={_SCRIPT}"]
+    mounts += [f"--mount=type=bind,source=script,target={_SCRIPT}"]
     return "".join(
         f"{line}\n"
         for line in (
@@ -115,10 +115,12 @@ def logfile(settings: Settings, what: str) -> Path:
     return folder / f"{re.sub(r'[^A-Za-z0-9._+-]+', '-', what)}.log"
 
 
-def _cause(engine: Engine, settings: Settings, what: str, lines: list[str]) -> BuildError | MachineError:
+def _cause(
+    engine: Engine, settings: Settings, what: str, lines: list[str], places: Mapping[str, str]
+) -> BuildError | MachineError:
     shown = logfile(settings, what).relative_to(settings.root).as_posix()
-    cause = explain(what, lines, dockerfile="", log=shown, engine_gone=not engine.answers)
+    cause = explain(what, lines, dockerfile="", log=shown, engine_gone=not engine.answers, places=places)
     # Nobody can look at a line, or know a step, of a Dockerfile that was made for the moment.
-    cause.where = ""
+    cause.where = "" if cause.where.startswith(":") else cause.where
     cause.why = "\n".join(line for line in cause.why.splitlines() if _SCRIPT not in line)
     return cause

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archway.docker import FREE_SPACE, NO_SPACE, EngineGoneError
@@ -73,7 +73,13 @@ SIGNS = (
 
 
 def explain(
-    target: str, output: Sequence[str], *, dockerfile: str, log: str, engine_gone: bool = False
+    target: str,
+    output: Sequence[str],
+    *,
+    dockerfile: str,
+    log: str,
+    engine_gone: bool = False,
+    places: Mapping[str, str] | None = None,
 ) -> BuildError | MachineError:
     """The error that a failed build should end with.
 
@@ -81,6 +87,7 @@ def explain(
     :param dockerfile: the Dockerfile, as messages show it
     :param log: where all of the output stands
     :param engine_gone: the engine did not answer afterwards, whatever its last words were
+    :param places: folders of the container and what they are to the user, for messages of the command ``cargo-image``
     """
     last = next((line for line in reversed(output) if line.startswith("ERROR")), output[-1] if output else "")
     said = _said_by_failing_step(output)
@@ -94,8 +101,7 @@ def explain(
     text = "\n".join([*said[1:][-60:], re.sub(r'process ".*" did not', "process did not", last)])
     sign = next((sign for sign in SIGNS if re.search(sign.pattern, text, re.IGNORECASE)), None)
     if told := _told_by_cargo_image(said):
-        error = sign.error if sign else BuildError
-        return error(f"{target}: {told[0]}", where=where, why="\n".join(told[1:]), hint=f"all output: {log}")
+        return _passed_on(told, sign, places or {}, target=target, where=where, log=log)
     if sign:
         hint = f"{sign.hint}\nall output: {log}"
         return sign.error(f"{target}: {sign.what}", where=where, why=shown, hint=hint)
@@ -122,6 +128,24 @@ def _told_by_cargo_image(said: Sequence[str]) -> list[str]:
         if line.startswith(mark):
             return [line.removeprefix(mark), *(part.removeprefix("  ") for part in said[number + 1 :])]
     return []
+
+
+def _passed_on(
+    told: Sequence[str], sign: Sign | None, places: Mapping[str, str], *, target: str, where: str, log: str
+) -> BuildError | MachineError:
+    """An error of ``cargo-image``, with the files that it names where the user has them."""
+    # It knows its causes itself. Of others, only those are certain that Cargo's own words are no part of.
+    error = sign.error if sign and sign.error in (NoSpaceError, ChecksumError, PackageSourceError) else BuildError
+    words = "\n".join(told)
+    found = None
+    for place, shown in places.items():
+        literally = shown.replace("\\", r"\\")
+        words = re.sub(rf"(?<![\w./-]){re.escape(place)}(?=[/:\s`'\",)]|$)", literally, words)
+        found = found or re.match(rf"({re.escape(shown)}(?:/[^\s:]+)?(?::\d+)*): (?=\S)", words)
+    if found:
+        where, words = found[1], words[found.end() :]
+    what, *why = words.split("\n")
+    return error(f"{target}: {what}", where=where, why="\n".join(why), hint=f"all output: {log}")
 
 
 def _line(text: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from archway.platforms import Platform
@@ -21,17 +21,22 @@ def platform_words(prefix: str, platform: Platform) -> dict[str, str]:
     return {f"{prefix}_{word.upper()}": getattr(names, word) for word in _WORDS}
 
 
-CACHE_TAG = "CACHEDIR.TAG"
+CACHE_TAG, _SIGNATURE = "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55"
 """A folder with this file holds what can be made again: Cargo's ``target``, caches of pytest, mypy and ruff
 (Cache Directory Tagging Specification)."""
 
 
-def files(folder: Path) -> Iterator[Path]:
-    """The files and links of a folder, in order of their names, without those of caches."""
+def files(folder: Path, *, skip_caches: bool = False) -> Iterator[Path]:
+    """The files and links of a folder, in order of their names.
+
+    :param skip_caches: without folders that are marked as caches, which only archway knows to leave out; BuildKit
+        copies them
+    :raises OSError: a folder cannot be read
+    """
     found = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_refuse):
         here = Path(place)
-        if CACHE_TAG in names and here != folder:
+        if skip_caches and CACHE_TAG in names and here != folder and _is_tag(here / CACHE_TAG):
             folders.clear()
             continue
         linked = [name for name in folders if (here / name).is_symlink()]
@@ -40,10 +45,17 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def context_digest(folder: Path) -> str:
-    """The identity of a folder: names, contents, links and executable bits of its files, not their times."""
+    """The identity of a folder: names, contents, links and executable bits of its files, not their times.
+
+    :raises OSError: something in it cannot be read
+    """
+    return digest((path.relative_to(folder).as_posix(), path) for path in files(folder))
+
+
+def digest(named: Iterable[tuple[str, Path]]) -> str:
+    """The identity of some files, which have these names."""
     whole = hashlib.sha256()
-    for path in files(folder):
-        name = path.relative_to(folder).as_posix()
+    for name, path in named:
         if path.is_symlink():
             entry = ["link", name, str(path.readlink())]
         elif path.is_file():
@@ -54,3 +66,15 @@ def context_digest(folder: Path) -> str:
             continue
         whole.update(json.dumps(entry).encode() + b"\n")
     return whole.hexdigest()
+
+
+def _is_tag(path: Path) -> bool:
+    """A file, no link, that begins as the specification says; anything else only has its name."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+def _refuse(failed: OSError) -> None:
+    raise failed

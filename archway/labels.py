@@ -18,7 +18,7 @@ from archway.errors import MachineError, UsageError
 from archway.process import run
 from archway.published import LOCK
 from archway.references import Reference
-from archway.targets import Step, Target
+from archway.targets import PUBLISHED, Step, Target
 
 OCI = "org.opencontainers.image."
 REVISION = f"{OCI}revision"
@@ -36,6 +36,14 @@ class Revision:
     epoch: int
     """Seconds since 1970: SOURCE_DATE_EPOCH, or the commit's time, or 0 outside of git."""
     source: str
+    lock_changed: bool = False
+    """Whether images.lock.toml has changes that are not committed. Publishing writes it, and only images that are
+    handed it are made of it."""
+
+    def of(self, folders: frozenset[str]) -> str:
+        """The commit of an image that is handed these folders; ``-dirty`` if it is made of changes to it."""
+        changed = self.lock_changed and PUBLISHED in folders and self.commit and not self.commit.endswith("-dirty")
+        return f"{self.commit}-dirty" if changed else self.commit
 
     @classmethod
     def read(cls, root: Path, *, source: str) -> Revision:
@@ -52,14 +60,19 @@ class Revision:
                 hint=f"if it is yours: git config --global --add safe.directory {root}",
             )
         commit, _, time = asked.stdout.strip().partition(" ")
-        # Our own logs and proofs are no change, and what was published is written by publishing.
-        ours = ("--untracked-files=normal", "--", ".", ":(exclude).archway", f":(exclude){LOCK}")
-        changed = commit and run(["git", "status", "--porcelain", *ours], cwd=root).stdout
+        # Our own logs and proofs are no change.
+        changed = commit and _changed(root, ".", ":(exclude).archway", f":(exclude){LOCK}")
+        lock_changed = bool(commit and _changed(root, LOCK))
         origin = source or _public(run(["git", "remote", "get-url", "origin"], cwd=root).stdout.strip())
         wanted = os.environ.get("SOURCE_DATE_EPOCH", "") or time or "0"
         if not re.fullmatch(r"[0-9]{1,11}", wanted):
             raise UsageError(f"SOURCE_DATE_EPOCH={wanted!r} is no time in seconds", hint="unset it, or correct it")
-        return cls(commit=f"{commit}-dirty" if changed else commit, epoch=int(wanted), source=origin)
+        shown = f"{commit}-dirty" if changed else commit
+        return cls(commit=shown, epoch=int(wanted), source=origin, lock_changed=lock_changed)
+
+
+def _changed(root: Path, *paths: str) -> str:
+    return run(["git", "status", "--porcelain", "--untracked-files=normal", "--", *paths], cwd=root).stdout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +110,7 @@ def labels(step: Step, revision: Revision, parents: Mapping[Target, Parent], *, 
         f"{OCI}description": metadata.description,
         f"{OCI}version": step.release.version,
         f"{OCI}licenses": metadata.licenses,
-        REVISION: revision.commit,
+        REVISION: revision.of(step.folders),
         f"{OCI}source": revision.source,
         f"{OCI}created": datetime.fromtimestamp(revision.epoch, UTC).isoformat().replace("+00:00", "Z"),
         f"{OCI}base.name": str(base.reference) if base else "",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from archway.build import Building
+from archway.cargo_folders import read_manifest
 from archway.catalog import Catalog, Image
 from archway.engine import Engine
 from archway.errors import UsageError
@@ -15,7 +20,7 @@ from archway.metadata_cargo import Cargo
 from archway.openssl import Answer, Subject, ask
 from archway.plan import make_plan
 from archway.platforms import Platform, parse_platforms
-from archway.provided import RUST_BUILDER, cargo_of, source_of
+from archway.provided import RUST_BUILDER, cargo_of, shown_source, source_of
 from archway.selection import Request, Selection
 from archway.settings import Settings
 from archway.sources import fetch
@@ -88,15 +93,73 @@ class OpensslRequest:
                 cargo=cargo_of(request.image),
                 platforms=request.platforms,
                 ours=source.path is not None,
+                shown=shown_source(request.image, request.release),
             )
 
     def _folder(self, engine: Engine, settings: Settings) -> Subject:
-        folder = Path(self.path)
+        folder = Path(self.path).resolve()
         if not (folder / "Cargo.toml").is_file():
             raise UsageError(f"--path {self.path}: there is no Cargo.toml", hint="name the folder of the Cargo project")
+        root = find_workspace(folder)
+        if not (root / "Cargo.lock").is_file():
+            raise UsageError(
+                f"--path {self.path}: there is no Cargo.lock, and no workspace above it that has one",
+                hint="run `cargo generate-lockfile` there, or name the folder of the workspace",
+            )
+        package = self.package or ("" if root == folder else package_of(folder))
         platforms = parse_platforms(self.arch, default=settings.platforms, native=lambda: engine.platform)
-        cargo = Cargo.model_validate({"package": self.package} if self.package else {})
-        return Subject(name=self.path, folder=folder.resolve(), cargo=cargo, platforms=platforms, ours=True)
+        try:
+            cargo = Cargo.model_validate({"package": package} if package else {})
+        except ValidationError:
+            raise UsageError(
+                f"{package!r} is no name of a package", hint="it stands in its Cargo.toml: [package] name"
+            ) from None
+        shown = self.path if root == folder else str(root)
+        return Subject(name=self.path, folder=root, cargo=cargo, platforms=platforms, ours=True, shown=shown)
+
+
+def find_workspace(folder: Path) -> Path:
+    """The folder with the Cargo.lock of a project: its own, or that of the workspace that it is a member of.
+
+    As Cargo has it: ``package.workspace`` names it, or it is the nearest above that does not exclude the member. One
+    without a lock is passed over, and a project with its own lock stays alone unless a workspace names it.
+    """
+    manifest = read_manifest(folder / "Cargo.toml")
+    if "workspace" in manifest:
+        return folder
+    if isinstance(named := _table(manifest, "package").get("workspace"), str):
+        return (folder / named).resolve()
+    alone = (folder / "Cargo.lock").is_file()
+    for above in folder.parents:
+        workspace = read_manifest(above / "Cargo.toml").get("workspace")
+        if not isinstance(workspace, dict) or not (above / "Cargo.lock").is_file():
+            continue
+        member = folder.relative_to(above)
+        excluded = any(member.is_relative_to(name) for name in _names(workspace, "exclude"))
+        if _is_member(member, workspace) or not (alone or excluded):
+            return above
+    return folder
+
+
+def _is_member(member: Path, workspace: Mapping[str, Any]) -> bool:
+    globs = [Path(os.path.normpath(name)) for name in _names(workspace, "members")]
+    return any(len(glob.parts) == len(member.parts) and member.match(str(glob)) for glob in globs)
+
+
+def _names(table: Mapping[str, Any], key: str) -> list[str]:
+    found = table.get(key)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def _table(manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = manifest.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def package_of(folder: Path) -> str:
+    """The name of the package in a folder; empty, if its Cargo.toml has none."""
+    name = _table(read_manifest(folder / "Cargo.toml"), "package").get("name")
+    return name if isinstance(name, str) else ""
 
 
 def is_rust(image: Image) -> bool:

@@ -16,7 +16,7 @@ from archway.errors import Location, MachineError, MetadataError, UsageError, di
 from archway.inputs import platform_words
 from archway.metadata import Release
 from archway.platforms import Platform
-from archway.provided import files_digest
+from archway.provided import files_digest, products_of
 from archway.references import Reference, member
 from archway.selection import Request
 from archway.settings import Settings
@@ -82,6 +82,7 @@ class _Planner:
         self.settings: Settings = catalog.settings
         self.build_platform = build_platform
         self.steps: dict[Target, Step] = {}
+        self._products = products_of(catalog)
         self._checked: set[str] = set()
         self._open: list[tuple[Target, Location | None]] = []
 
@@ -146,7 +147,7 @@ class _Planner:
             folders=(folders := frozenset(use.name for use in found.images) & FOLDERS),
             outside=tuple(use for use in found.images if use.name not in PROVIDED and use.name not in self.catalog),
             arguments={**declared, **release.args, **forced},
-            context=(context := files_digest(image, release, folders)),
+            context=(context := files_digest(image, release, folders, self._products)),
             input_digest=self._digest(image, release, target.platform, found, parents.values(), declared, context),
             requested=requested,
             doubts=tuple(self._doubts(image, found)),

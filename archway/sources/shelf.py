@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import re
 import shutil
 from collections.abc import Callable
@@ -57,15 +58,18 @@ def is_full(said: str) -> bool:
 
 
 def _put(made: Path, place: Path, old: Path) -> None:
+    """Give what was fetched its name, in place of what is broken.
+
+    What another run has put there meanwhile stays: that run may read it by now, and it is the same.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        place.rename(old)
-    try:
+    with place.parent.with_name(f"{place.parent.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # freed by the system when the file is closed, also when we are killed
+        if _is_whole(place):
+            return
+        with suppress(FileNotFoundError):
+            place.rename(old)
         made.rename(place)
-    except OSError:
-        # Another run was faster; the name stands for the same contents.
-        if not _is_whole(place):
-            raise
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -78,11 +78,12 @@ def test_script_and_folders_are_handed_over(monorepo: Monorepo) -> None:
 
 
 def test_dockerfile_of_a_script(tmp_path: Path) -> None:
-    """The generated Dockerfile can be parsed, has the secrets and caches, and the network only where it is wanted."""
+    """The generated Dockerfile can be parsed, has the secrets, and the network only where it is wanted."""
     text = dockerfile({"source": "x"}, {"ca": Path("/ca")}, network=False)
 
     assert "COPY --from=source . /source" in text.splitlines()
-    assert "RUN --network=none --mount=type=secret,id=ca --mount=type=cache,target=/var/cache/cargo " in text
+    assert "RUN --network=none --mount=type=secret,id=ca --mount=type=bind,source=script," in text
+    assert "type=cache" not in text
     assert "--network" not in dockerfile({}, {}, network=True)
     (tmp_path / "Dockerfile").write_text(text)
     assert len(Dockerfile.read(tmp_path / "Dockerfile").instructions) == 6
@@ -103,6 +104,16 @@ def test_failure_has_its_cause_without_a_line(monorepo: Monorepo) -> None:
     assert failed.value.why == "Could not resolve host: h"
     assert failed.value.where == ""
     assert (monorepo.root / ".archway/logs/a-test.log").read_text().splitlines() == lines
+
+
+def test_files_that_cargo_image_names_are_the_users(monorepo: Monorepo) -> None:
+    """The place is the file that the user has, not the container's copy."""
+    said = "#7 0.1 cargo-image: error: /tmp/p/Cargo.lock: is not current"
+
+    with pytest.raises(BuildError, match="a test: is not current") as failed:
+        run(FakeEngine([RUN, said, "#7 ERROR: process x"], fails=True), monorepo, places={"/tmp/p": "operators/x"})
+
+    assert failed.value.where == "operators/x/Cargo.lock"
 
 
 def test_failure_without_known_cause(monorepo: Monorepo) -> None:

@@ -133,3 +133,53 @@ def test_missing_file_of_a_copy_is_named() -> None:
 def test_build_that_says_nothing() -> None:
     """Even without any output there is a message."""
     assert "app: a step failed" in str(explain("app", [], dockerfile="Dockerfile", log="x.log"))
+
+
+CARGO = """\
+#9 [build 4/5] RUN cargo-image dependencies
+#9 0.310 {before}
+#9 0.400 cargo-image: error: {said}
+#9 0.400   see /source/crates/a/Cargo.toml, not /other/source/x
+#9 ERROR: process "cargo-image" did not complete: exit code: 1
+Dockerfile:7
+ERROR: failed to solve: process "cargo-image" did not complete: exit code: 1
+"""
+
+
+def told_by_cargo(said: str, before: str = "", shown: str = "operators/kafka") -> ArchwayError:
+    output = CARGO.format(said=said, before=before).splitlines()
+    return explain("k", output, dockerfile="operators/kafka/Dockerfile", log="x.log", places={"/source": shown})
+
+
+@pytest.mark.parametrize(
+    ("before", "error"),
+    [
+        ("", BuildError),
+        ("a build script said: Exec format error", BuildError),
+        ("[6] Could not resolve host: index.crates.io", PackageSourceError),
+        ("write: No space left on device", NoSpaceError),
+        ("computed checksum did NOT match", ChecksumError),
+    ],
+)
+def test_what_cargo_image_tells_keeps_its_kind(before: str, error: type[ArchwayError]) -> None:
+    """Words of a compiler are no sign of this machine."""
+    assert type(told_by_cargo("no", before)) is error
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "where", "what"),
+    [
+        ("/source/Cargo.lock: is old", "operators/kafka", "operators/kafka/Cargo.lock", "k: is old"),
+        ("/source/a/Cargo.toml:7: is bad", "crate x 1.0.0", "crate x 1.0.0/a/Cargo.toml:7", "k: is bad"),
+        ("/source: is no project", "https://a.example/b", "https://a.example/b", "k: is no project"),
+        ("/source/Cargo.lock: is old", r"a\1b", r"a\1b/Cargo.lock", "k: is old"),
+        ("/sources/x: is odd", "operators/kafka", "operators/kafka/Dockerfile:7", "k: /sources/x: is odd"),
+        ("nothing helps", "operators/kafka", "operators/kafka/Dockerfile:7", "k: nothing helps"),
+    ],
+)
+def test_files_of_the_project_are_shown_where_they_are(said: str, shown: str, where: str, what: str) -> None:
+    """The container's /source is nothing that the user has."""
+    failed = told_by_cargo(said, shown=shown)
+
+    assert (failed.where, failed.what) == (where, what)
+    assert failed.why == f"see {shown}/crates/a/Cargo.toml, not /other/source/x"

@@ -12,6 +12,7 @@ from archway.errors import UsageError
 from archway.labels import Parent, Revision, labels, recorded_parents
 from archway.plan import make_plan
 from archway.platforms import Platform
+from archway.published import LOCK
 from archway.references import Reference
 from archway.selection import Selection
 from tests.monorepo import Monorepo
@@ -49,6 +50,20 @@ def test_changed_checkout_is_dirty(checkout: Path) -> None:
     (checkout / "file").write_text("y")
 
     assert Revision.read(checkout, source="").commit.endswith("-dirty")
+
+
+def test_what_was_published_changes_only_images_that_are_handed_it(checkout: Path) -> None:
+    """Publishing one image after another is no change of the second one; an operator that holds the file is changed."""
+    commit = git(checkout, "rev-parse", "HEAD")
+    (checkout / LOCK).write_text("")
+    revision = Revision.read(checkout, source="")
+
+    assert revision.of(frozenset({"source"})) == commit
+    assert revision.of(frozenset({"source", "published"})) == f"{commit}-dirty"
+
+    (checkout / "file").write_text("y")
+
+    assert Revision.read(checkout, source="").of(frozenset({"published"})) == f"{commit}-dirty"
 
 
 def test_source_date_epoch_wins(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

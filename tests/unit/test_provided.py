@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from archway.dockerfile import parse
+from archway.labels import REVISION, Revision, labels
 from archway.plan import make_plan
 from archway.platforms import Platform
+from archway.provided import shown_source, takes_context
 from archway.selection import Selection
 from archway.targets import Step
 from tests.monorepo import Monorepo
@@ -122,6 +125,7 @@ def published(monorepo: Monorepo, name: str, digit: str) -> None:
 
 def test_published_products_count_where_they_are_used(rust: Monorepo) -> None:
     """A product that was published anew makes an operator due which names it by digest, and no other image."""
+    rust.image("products/kafka", "FROM base\n")
     other = step(rust).input_digest
     published(rust, "kafka", "1")
     assert step(rust).input_digest == other
@@ -133,13 +137,79 @@ def test_published_products_count_where_they_are_used(rust: Monorepo) -> None:
     assert step(rust).input_digest != first
 
 
-def test_publishing_an_operator_does_not_make_it_due(rust: Monorepo) -> None:
-    """An operator's own entry in images.lock.toml is not handed to it, or it would never be up to date."""
+@pytest.mark.parametrize("name", ["hello-operator", "base", "rust-builder", "gone"])
+def test_publishing_what_is_no_product_does_not_make_an_operator_due(rust: Monorepo, name: str) -> None:
+    """An operator starts products; its own entry in images.lock.toml would never let it be up to date."""
     rust.image("operators/hello", DOCKERFILE + "COPY --from=published images.lock.toml /etc/\n")
     before = step(rust).input_digest
-    published(rust, "hello-operator", "1")
+    published(rust, name, "1")
 
     assert step(rust).input_digest == before
+
+
+def test_folder_that_the_dockerfile_copies_counts_with_its_caches(rust: Monorepo) -> None:
+    """BuildKit copies them into the build."""
+    rust.image("operators/hello", DOCKERFILE + "COPY target/x /x\n")
+    before = step(rust).input_digest
+    rust.write("operators/hello/target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n")
+
+    assert step(rust).input_digest != before
+
+
+@pytest.mark.parametrize(
+    ("line", "takes"),
+    [
+        ("COPY --from=source . .", False),
+        ("COPY . .", True),
+        ("ADD --checksum=sha256:0 https://a.example/b /b", True),
+        ("RUN --mount=type=cache,target=/x --mount=type=secret,id=ca true", False),
+        ("RUN --mount=from=source,target=/x true", False),
+        ("RUN --mount=target=/x true", True),
+        ("RUN --mount=type=bind,source=a,target=/x true", True),
+        ("ONBUILD COPY . .", True),
+    ],
+)
+def test_dockerfile_that_takes_files_of_its_folder(line: str, takes: bool) -> None:
+    """Whatever could see one counts."""
+    assert takes_context(parse(f"FROM scratch\n{line}\n", "Dockerfile")) is takes
+
+
+def test_what_only_a_test_reads_does_not_compile_the_program(rust: Monorepo) -> None:
+    """The image does not hold the objects that it is tried with; the readme may be part of the program."""
+    metadata(rust, '[kubernetes]\ncrds = ["x"]\nresources = "test/a.yaml"\nexpect = "test/b.yaml"\n')
+    before = step(rust).input_digest
+    rust.write("operators/hello/test/b.yaml", "kind: X\n")
+
+    assert step(rust).input_digest == before
+    rust.write("operators/hello/README.md", "text\n")
+    assert step(rust).input_digest != before
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("", "operators/hello"),
+        ('[release.source]\npath = "../../crates/x"\n', "crates/x"),
+        (f'[release.source]\ncrate = "a"\nversion = "1.0.0"\nsha256 = "{"0" * 64}"\n', "crate a 1.0.0"),
+        (f'[release.source]\ngit = "https://a.example/b"\ncommit = "{"0" * 40}"\n', "https://a.example/b"),
+    ],
+)
+def test_source_as_messages_show_it(rust: Monorepo, source: str, shown: str) -> None:
+    """A folder from the monorepo's root; else where it comes from."""
+    metadata(rust, source)
+    image = rust.catalog.image("hello-operator")
+
+    assert shown_source(image, image.release()) == shown
+
+
+def test_lock_that_changed_makes_an_operator_dirty_that_holds_it(rust: Monorepo) -> None:
+    """Its label does not claim a commit that has another images.lock.toml; other images are not concerned."""
+    revision = Revision(commit="abc", epoch=0, source="", lock_changed=True)
+    before = labels(step(rust), revision, {}, release="1")
+    rust.image("operators/hello", DOCKERFILE + "COPY --from=published images.lock.toml /etc/\n")
+    after = labels(step(rust), revision, {}, release="1")
+
+    assert (before[REVISION], after[REVISION]) == ("abc", "abc-dirty")
 
 
 def test_stage_of_that_name_is_the_stage(rust: Monorepo) -> None:
