@@ -98,15 +98,17 @@ def test_default_members_go_before_others() -> None:
     assert found(*packages, chosen=("operator",)).owner().name == "operator"
 
 
-def test_a_binary_waits_for_its_features() -> None:
-    """A binary with ``required-features`` is made only with these on, directly or through others."""
-    one = package(
-        "operator", "operator", "debug:tracing", "extra:more", features={"default": ["more"], "full": ["tracing"]}
-    )
+def test_features_switch_others_on() -> None:
+    """What the project asks for counts, also with the package before it, and what that asks for."""
+    one = package("operator", "operator", features={"default": ["more"], "full": ["tracing"], "tracing": []})
 
-    assert found(one).binaries() == ("operator", "extra")
-    assert found(one, default_features=False).binaries() == ("operator",)
-    assert found(one, features=("full",)).binaries() == ("operator", "debug", "extra")
+    def enabled(**project: Any) -> set[str]:
+        made = found(one, **project)
+        return made.owner().enabled(made.project)
+
+    assert enabled() == {"default", "more"}
+    assert enabled(default_features=False) == set()
+    assert enabled(features=("operator/full",)) == {"default", "more", "full", "tracing"}
 
 
 def test_a_resolved_project_names_its_package() -> None:

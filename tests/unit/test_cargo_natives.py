@@ -8,6 +8,7 @@ from cargo_image.errors import CargoImageError
 from cargo_image.native_crates import TABLE
 from cargo_image.natives import Need, check, environment, gnu_triplet
 from cargo_image.tree import parse_tree
+from cargo_image.variables import Variable
 
 ARM, AMD = "aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"
 
@@ -20,7 +21,7 @@ def needs(line: str, target: str = ARM, *, lacks: tuple[str, ...] = ()) -> list[
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,default", "needs cmake, make"),
+        ("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,curl-static,default", "needs cmake, make"),
         ("libgssapi-sys v0.3.4\t", "needs pkg-config, clang, libkrb5-dev of the target"),
         ("libgssapi-sys v0.3.4\t", "the image must ship libgssapi-krb5-2 (libgssapi_krb5.so.2)"),
         ("libsqlite3-sys v0.40.0\tbundled,cc", "needs a C compiler"),
@@ -62,6 +63,14 @@ def test_what_cannot_be_crossed_is_refused_with_a_way_out(line: str, way_out: st
 
     assert "a 0.1.0 > " in str(caught.value)
     assert len(needs(line, AMD)) == 1
+
+
+def test_librdkafka_wants_curl_though_it_is_off() -> None:
+    """Its CMake build includes curl's header either way, so Debian's must be there, or the feature on."""
+    with pytest.raises(CargoImageError, match="libcurl4-openssl-dev of the target .*curl-static"):
+        needs("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,libz", lacks=("libcurl.pc",))
+
+    assert len(needs("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,libz")) == 1
 
 
 def test_all_that_is_missing_is_told_together() -> None:
@@ -115,13 +124,25 @@ def test_build_dependencies_are_looked_at_where_they_are_given() -> None:
 
 def test_variables_are_those_of_the_target() -> None:
     """jemalloc for arm64 must run with large pages, wherever it was compiled; configure is told what it cannot try."""
-    arm, amd = environment(ARM, AMD), environment(AMD, AMD)
+    arm, amd = environment(ARM, AMD, {}), environment(AMD, AMD, {})
 
     assert arm["AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE"] == "16"
-    assert environment(ARM, ARM)["AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE"] == "16"
+    assert environment(ARM, ARM, {})["AARCH64_UNKNOWN_LINUX_GNU_JEMALLOC_SYS_WITH_LG_PAGE"] == "16"
     assert arm["LIBGSSAPI_IMPL"] == amd["LIBGSSAPI_IMPL"] == "mit"
     assert "ac_cv_func_regcomp" in arm
     assert not any("JEMALLOC" in name or "_cv_" in name for name in amd)
+
+
+@pytest.mark.parametrize("prefix", ["", "AARCH64_UNKNOWN_LINUX_GNU_"])
+def test_variables_that_the_user_set_stay(prefix: str) -> None:
+    """What a Dockerfile or Cargo's configuration says wins, with the target before its name or without."""
+    names = ("JEMALLOC_SYS_WITH_LG_PAGE", "LIBZ_SYS_STATIC", "ac_cv_func_regcomp")
+    known = {f"{prefix}{name}": Variable(name=f"{prefix}{name}", value="0") for name in names}
+
+    made = environment(ARM, AMD, known)
+
+    assert not any(name.endswith(names) for name in made)
+    assert made["LIBGSSAPI_IMPL"] == "mit"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from cargo_image.cargo import run_cargo
 from cargo_image.errors import CargoImageError
-from cargo_image.signs import MESSAGE_LINES, explain, message
+from cargo_image.signs import DIAGNOSTIC_LINES, MESSAGE_LINES, explain
 
 NETWORK = """\
 error: failed to get `log` as a dependency of package `a v0.1.0 (/source)`
@@ -48,7 +48,8 @@ SAID = {
     "package `a` depends on `log` with feature `nope` but `log` does not have that feature.": "log has no feature nope",
     "error: no bin target named `nope` in default-run packages": "the package has no binary nope",
     'could not find specification for target "nope-nope"': "Rust knows no target nope-nope",
-    "error[E0463]: can't find crate for `core`": "the standard library for the target is not installed",
+    "error[E0463]: can't find crate for `core`\n\nerror: could not compile `a`":
+        "the standard library for the target is not installed",
     NETWORK.format("[7] Couldn't connect to server (Failed to connect)"): "the crate registry is out of reach",
     NETWORK.format("[6] Couldn't resolve host name"): "its name is unknown here",
     NETWORK.format("[77] Problem with the SSL CA cert (path? access rights?)"): "its certificate was not accepted",
@@ -73,8 +74,17 @@ SAID = {
     'error: failed to select a version for the requirement `log = "^99"`': "no version of log fits",
     "error: failed to run custom build command for `openssl-sys v0.9.118`\n  Could not find openssl via pkg-config:":
         "openssl-sys found no OpenSSL for the target",
+    "error: target `debug` in package `operator` requires the features: `tracing`\nConsider enabling them by passing":
+        "debug requires the features `tracing`",
+    "error: failed to run custom build command for `a v0.1.0`\n\nCaused by:\n  sh: 1: ./gen: Exec format error":
+        "the build script of a v0.1.0 runs a program for the target platform",
+    "error: proc macro panicked\n  = help: message: Exec format error (os error 8)\n\nerror: could not compile `a`":
+        "a macro runs a program for the target platform",
     "error: failed to run custom build command for `ring v0.17.14`": "the build script of ring v0.17.14 failed",
-    "error: linker `aarch64-linux-gnu-gcc` not found": "there is no linker aarch64-linux-gnu-gcc",
+    "error: linker `aarch64-linux-gnu-gcc` not found\n\nerror: could not compile `a`":
+        "there is no linker aarch64-linux-gnu-gcc",
+    "error: linking with `cc` failed\n  = note: No space left on device\n\nerror: could not compile `a`":
+        "the disk is full",
     "error: could not write: No space left on device (os error 28)": "the disk is full",
     "error: could not compile `kafka-operator` (bin \"kafka-operator\")": "kafka-operator does not compile",
 }  # fmt: skip
@@ -116,11 +126,96 @@ def test_long_words_lose_their_middle() -> None:
     """Of a long message the beginning and the end are shown, from the last error on."""
     said = "warning: x\nerror: first\n" + "\n".join(f"line {number}" for number in range(50))
 
-    lines = message(said).splitlines()
+    lines = explain(said, ["fetch"], Path("/source")).why.splitlines()
 
     assert len(lines) == MESSAGE_LINES
     assert (lines[0], lines[-1]) == ("error: first", "line 49")
     assert "…" in lines
+
+
+HOSTILE = """\
+   Compiling operator v0.1.0 (/source)
+warning: unused variable: `x`
+
+error[E0277]: cannot add `&str` to `{integer}`
+ --> src/main.rs:4:30
+  |
+4 |     let x = table[7] + "s"; // [6] failed to connect, offline mode, No space left on device
+  |                      ^ no implementation for `{integer} + &str`
+
+error: expected one of `;` or `}`, found `failed to get successful HTTP response from `x`, got 403`
+  |
+5 |     [28] Operation too slow: Exec format error
+
+error: could not compile `operator` (bin "operator") due to 2 previous errors
+warning: build failed, waiting for other jobs to finish...
+error: could not compile `other` (lib) due to 1 previous error
+"""
+
+
+@pytest.mark.parametrize("words", [["build"], ["build", "--offline"]])
+def test_lines_of_the_source_are_no_signs(words: list[str]) -> None:
+    """A mistake in the source is called so, with rustc's first error, whatever its lines look like."""
+    error = explain(HOSTILE, words, Path("/source"))
+
+    assert (error.what, error.where) == ("operator does not compile", "src/main.rs:4")
+    assert error.why.splitlines()[0] == "error[E0277]: cannot add `&str` to `{integer}`"
+    assert "E0277" in error.why
+    assert "expected one of" not in error.why
+
+
+@pytest.mark.parametrize(
+    "message", ["table[7] [6] [60] ", "can't find crate for `std`", "linker `cc` not found", "Exec format error"]
+)
+def test_messages_of_the_source_are_no_signs(message: str) -> None:
+    """``compile_error!`` may say anything."""
+    said = f"error: it says {message}\n --> build.rs:1:1\n\nerror: could not compile `a` (build script)\n"
+
+    assert explain(said, ["build"], Path("/source")).what == "a does not compile"
+
+
+def test_words_of_a_build_script_are_no_signs_of_the_network() -> None:
+    """What a build script prints is not Cargo's; only what it is known to say counts."""
+    said = (
+        "error: failed to run custom build command for `a v0.1.0`\n\nCaused by:\n  process didn't exit successfully\n"
+        "  --- stderr\n  [7] failed to connect\n  error: could not compile `b`\n  lock file version 9 requires\n"
+    )
+
+    assert explain(said, ["build"], Path("/source")).what == "the build script of a v0.1.0 failed"
+
+
+def test_no_network_is_no_cause_where_none_is_used() -> None:
+    """Offline, a repository that was not fetched is no matter of the network."""
+    said = (
+        "error: failed to get `log`\n\nCaused by:\n  unable to update https://git.example/log\n\nCaused by:\n"
+        "  can't checkout from 'https://git.example/log': you are in the offline mode (--offline)\n"
+    )
+
+    assert "was not fetched before" in explain(said, ["build", "--offline"], Path("/source")).what
+
+
+def test_warnings_before_the_last_error_are_no_signs() -> None:
+    """Cargo tries again after errors of the network; what stopped it comes last."""
+    said = "warning: spurious network error (3 tries remaining): [6] Could not resolve host\nerror: the sky fell\n"
+
+    assert explain(said, ["fetch"], Path("/source")).what == "`cargo fetch` failed"
+
+
+def test_a_compiler_that_was_ended_is_told() -> None:
+    """Without an error of rustc there is Cargo's word on how it ended."""
+    said = "error: could not compile `a` (lib)\n\nCaused by:\n  rustc (signal: 9, SIGKILL: kill)\n"
+
+    error = explain(said, ["build"], Path("/source"))
+
+    assert error.what == "a does not compile"
+    assert "signal: 9" in error.why
+
+
+def test_a_long_error_of_rustc_is_cut() -> None:
+    """Some fifteen lines of it are shown."""
+    said = "error: x\n" + "  |\n" * 90 + "\nerror: could not compile `a`\n"
+
+    assert len(explain(said, ["build"], Path("/source")).why.splitlines()) == DIAGNOSTIC_LINES
 
 
 @pytest.fixture
@@ -152,6 +247,14 @@ def test_a_shown_run_is_seen_and_still_explained(
         run_cargo(["build"], tmp_path, shown=True)
 
     assert "could not compile" in capfd.readouterr().err
+
+
+def test_a_shown_run_returns_what_is_printed(cargo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Lines of JSON, however many, are for us; the user sees the rest."""
+    cargo.write_text("#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' x\necho words >&2\n")
+
+    assert len(run_cargo(["build"], tmp_path, shown=True)) == 300000
+    assert capfd.readouterr() == ("", "words\n")
 
 
 def test_no_cargo_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from archway.platforms import TABLE
 from cargo_image.errors import CargoImageError
+from cargo_image.program import MACHINES
 from cargo_image.toolchain import Toolchain, configuration, of_platform, read
 
 FOLDER = Path(__file__).parents[2] / "rust-builder"
@@ -35,6 +37,37 @@ def test_every_platform_has_its_linker_and_compilers() -> None:
         assert said["env"][f"CXX_{triple}"] == f"{names.gnu}-g++"
         assert said["env"][f"AR_{triple}"] == f"{names.gnu}-ar"
         assert said["env"][f"PKG_CONFIG_LIBDIR_{triple}"].startswith(f"/usr/lib/{names.gnu}/")
+
+
+def test_git_is_the_program() -> None:
+    """Cargo's own git needs gigabytes under QEMU (rust-lang/cargo#10583)."""
+    assert tomllib.loads(configuration(read(NAMES)))["net"]["git-fetch-with-cli"] is True
+
+
+def test_c_code_names_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``__FILE__`` in crates from the registry is what the same crates' Rust code shows."""
+    monkeypatch.setenv("CARGO_HOME", "/elsewhere")
+    said = tomllib.loads(configuration(read(NAMES)))
+
+    for names in TABLE:
+        triple = names.rust.replace("-", "_")
+        assert said["env"][f"CFLAGS_{triple}"] == "-ffile-prefix-map=/elsewhere=/cargo"
+        assert said["env"][f"CXXFLAGS_{triple}"] == "-ffile-prefix-map=/elsewhere=/cargo"
+
+
+def test_every_platform_has_its_processor() -> None:
+    """A program is compared with what readelf calls the processor."""
+    assert {names.rust.partition("-")[0] for names in TABLE} == MACHINES.keys()
+
+
+def test_the_wrapper_lets_rustc_name_no_folder_of_this_machine() -> None:
+    """It calls rustc as Cargo would, with one more argument at the end."""
+    said = subprocess.run(
+        [FOLDER / "bin" / "rustc-remapped", "echo", "a b", "-vV"], capture_output=True, text=True, check=True,
+        env={"CARGO_HOME": "/home of/cargo", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+
+    assert said.stdout == "a b -vV --remap-path-prefix=/home of/cargo=/cargo\n"
 
 
 def test_platform_without_tool_chain_is_told_with_what_to_add(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ def run_cargo(
     """Run Cargo in a folder, and return what it prints.
 
     :param environment: variables beside this process's own
-    :param shown: the user sees what Cargo says while it works; then nothing is returned
+    :param shown: the user sees what Cargo says on stderr while it works
     :raises CargoImageError: it failed, or there is no Cargo
     """
     words = [*args, *(["--offline"] if offline else [])]
@@ -50,13 +51,19 @@ def _collect(command: list[str], folder: Path, variables: Mapping[str, str]) -> 
 
 def _watch(command: list[str], folder: Path, variables: Mapping[str, str]) -> tuple[int, str, str]:
     said: list[str] = []
-    with subprocess.Popen(
-        command, cwd=folder, env=variables, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as process:
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed,
+        subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=printed, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="replace",
+        ) as process,
+    ):  # fmt: skip
         for line in process.stderr or ():
             sys.stderr.write(line)
             said.append(line)
-    return process.returncode, "", "".join(said)
+        process.wait()
+        printed.seek(0)
+        return process.returncode, printed.read(), "".join(said)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +119,8 @@ class Package:
     def enabled(self, project: Project) -> set[str]:
         """The package's features that are on when it is built as the project says."""
         enabled: set[str] = set()
-        waiting = [*project.features, *(["default"] if project.default_features else [])]
+        waiting = [feature.removeprefix(f"{self.name}/") for feature in project.features]
+        waiting += ["default"] if project.default_features else []
         while waiting:
             if (feature := waiting.pop()) not in enabled:
                 enabled.add(feature)
@@ -166,12 +174,6 @@ class Metadata:
             f"no package has the binaries {wanted}" if wanted else "no package has a binary", where=where,
             hint="a program has a src/main.rs, a src/bin/, or a table [[bin]]",
         )  # fmt: skip
-
-    def binaries(self, package: str = "") -> tuple[str, ...]:
-        """Names of the owner's programs that are built with the project's features."""
-        owner = self.owner(package)
-        enabled = owner.enabled(self.project)
-        return tuple(program.name for program in owner.programs if enabled.issuperset(program.required_features))
 
     def _fits(self, package: Package) -> bool:
         names = {program.name for program in package.programs}

@@ -9,20 +9,23 @@ and never kept.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cargo_image import cache, natives, openssl, program
-from cargo_image.cargo import Metadata, metadata, resolve, run_cargo
+from cargo_image.cargo import Package, metadata, resolve, run_cargo
 from cargo_image.errors import CargoImageError
 from cargo_image.manifest import apply, plan_edit
 from cargo_image.openssl import State, Verdict
 from cargo_image.project import Project, Wishes
 from cargo_image.toolchain import Toolchain
 from cargo_image.tree import BUILD, dependency_tree
+from cargo_image.variables import known_variables
 
 TARGET = Path("/target")
 """Cargo's target folder. It is the same in both steps, because paths get into programs and fingerprints."""
@@ -61,10 +64,9 @@ def dependencies(job: Job) -> None:
     _vendor_openssl(job)
     _check_natives(job)
     cache.save_crates()
-    found = metadata(job.project)
     with cache.of_target(TARGET, package=job.project.package, triple=job.triple, anew=job.wishes.anew):
         _cargo_build(job)
-        _forget_members(job, found)
+        forget_folders(job.project, [job.triple, native_triple()])
 
 
 def build(job: Job) -> None:
@@ -73,13 +75,51 @@ def build(job: Job) -> None:
     :raises CargoImageError: it does not compile, or a program is not what the image needs
     """
     restore_patched(job.project.folder)
-    _cargo_build(job)
-    found = metadata(job.project)
+    owner = metadata(job.project).owner()
+    made = programs(_cargo_build(job), owner, job.triple)
+    lacking = set(job.project.binaries) - made.keys()
+    if lacking or not made:
+        raise _not_made(job.project, owner, sorted(lacking))
     OUT.mkdir(parents=True, exist_ok=True)
-    folder = TARGET / job.triple / "release"
-    for name in job.project.binaries or found.binaries():
-        shutil.copy(folder / name, OUT / name)
-        program.check(OUT / name, job.toolchain, vendored=job.wishes.openssl == "vendored")
+    for name, path in made.items():
+        if name in (job.project.binaries or made):
+            shutil.copy(path, OUT / name)
+            needed = program.check(OUT / name, job.toolchain, vendored=job.wishes.openssl == "vendored")
+            say(f"{name} needs {', '.join(needed) or 'no shared library'}")
+
+
+def programs(printed: str, owner: Package, triple: str) -> dict[str, Path]:
+    """The programs that Cargo says it made of a package for the target, by name.
+
+    :param printed: lines of JSON, from ``--message-format``
+    """
+    made: dict[str, Path] = {}
+    for line in printed.splitlines():
+        # What macros print stands in between.
+        if not line.startswith('{"reason":"compiler-artifact",'):
+            continue
+        said = json.loads(line)
+        path = Path(said.get("executable") or "/")
+        if (
+            said["package_id"] == owner.id and "bin" in said["target"]["kind"]
+            and path.is_relative_to(TARGET / triple)
+        ):  # fmt: skip
+            made[said["target"]["name"]] = path
+    return made
+
+
+def _not_made(project: Project, owner: Package, lacking: Sequence[str]) -> CargoImageError:
+    enabled = owner.enabled(project)
+    waits = {
+        one.name: sorted(set(one.required_features) - enabled) or list(one.required_features)
+        for one in owner.programs if one.required_features
+    }  # fmt: skip
+    return CargoImageError(
+        f"{owner.name} was built, and no program {', '.join(lacking)}".rstrip() + " was made",
+        where=owner.manifest,
+        why="\n".join(f"{name} requires the features {', '.join(features)}" for name, features in waits.items()),
+        hint="ask for them: [cargo] features in image.toml" if waits else "look at [[bin]] in it",
+    )
 
 
 def _vendor_openssl(job: Job) -> None:
@@ -141,36 +181,42 @@ def native_triple() -> str:
     return run_cargo(["-vV"], Path("/")).split("host: ")[1].split()[0]
 
 
-def _cargo_build(job: Job) -> None:
-    run_cargo(
-        ["auditable", "build", "--release", "--locked", "--offline", "--target", job.triple, *job.project.options],
+def _cargo_build(job: Job) -> str:
+    """Let Cargo compile, and return what it made, as lines of JSON."""
+    return run_cargo(
+        ["auditable", "build", "--release", "--locked", "--offline", "--target", job.triple,
+         "--message-format=json-render-diagnostics", *job.project.options],
         job.project.folder, environment=environment(job), shown=True,
     )  # fmt: skip
 
 
 def environment(job: Job) -> dict[str, str]:
     """What a build needs beside Cargo's configuration: the same paths and times in every program."""
-    remaps = {str(job.project.folder): "/source", os.environ.get("CARGO_HOME", ""): "/cargo", str(TARGET): "/target"}
-    flags = [f"--remap-path-prefix={path}={shown}" for path, shown in remaps.items() if path]
-    triple = job.triple.upper().replace("-", "_")
+    known = known_variables(job.wishes.project.folder, os.environ)
     return {
         "CARGO_TARGET_DIR": str(TARGET),
-        f"CARGO_TARGET_{triple}_RUSTFLAGS": " ".join(flags),
+        "RUSTC_WRAPPER": str(cache.WRAPPER),
         "SOURCE_DATE_EPOCH": EPOCH,
         **({"CARGO_PROFILE_RELEASE_OPT_LEVEL": job.wishes.opt_level} if job.wishes.opt_level else {}),
         # Without it a crate that asks for vendoring by itself would get Debian's library, and the reverse.
         **({"OPENSSL_NO_VENDOR": "1"} if job.wishes.openssl == "system" else {}),
-        **natives.environment(job.triple, native_triple()),
+        **natives.environment(job.triple, native_triple(), known),
     }
 
 
-def _forget_members(job: Job, found: Metadata) -> None:
-    """Leave nothing of the STUBS, which Cargo would take for the programs if its clocks said so."""
-    names = [word for member in found.members for word in ("--package", member.name)]
-    run_cargo(
-        ["clean", "--release", "--locked", "--offline", "--target", job.triple, *names], job.project.folder,
-        environment={"CARGO_TARGET_DIR": str(TARGET)},
-    )  # fmt: skip
+def forget_folders(project: Project, targets: Sequence[str]) -> None:
+    """Leave nothing of the STUBS, which Cargo would take for the real thing: those are newer than the source.
+
+    A stub is made of every package that lies in a folder, be it a member of the workspace or not. ``cargo clean`` with
+    a target leaves part of what was made for the build machine (macros, build scripts and what they stand on).
+    """
+    found = metadata(project, targets).packages
+    ids = [word for package in found if not package.source for word in ("--package", package.id)]
+    for selection in (["--target", targets[0]], []):
+        run_cargo(
+            ["clean", "--release", "--locked", "--offline", *selection, *ids], project.folder,
+            environment={"CARGO_TARGET_DIR": str(TARGET)},
+        )  # fmt: skip
 
 
 def say(text: str) -> None:

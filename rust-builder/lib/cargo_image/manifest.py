@@ -22,6 +22,7 @@ from cargo_image.edits import apply as apply
 from cargo_image.errors import CargoImageError
 from cargo_image.lock import carried_over, unwanted_changes
 from cargo_image.openssl import SYS, VENDORED, State, Verdict
+from cargo_image.pinned import lock_pinned, read_pin
 from cargo_image.project import Project
 from cargo_image.scratch import Scratch, scratch
 from cargo_image.tree import dependency_tree
@@ -33,6 +34,8 @@ PUBLIC = "/crates.io-index"
 def plan_edit(project: Project, verdicts: Sequence[Verdict]) -> Edits:
     """What to change so that OpenSSL is vendored for all targets that need it; empty if none does.
 
+    The version of openssl-src is the one that the environment names (:mod:`cargo_image.pinned`), else the newest.
+
     :raises CargoImageError: there is no such edit, or the lock would change in other ways too
     """
     needed = [verdict for verdict in verdicts if verdict.state is State.NEEDED]
@@ -41,6 +44,7 @@ def plan_edit(project: Project, verdicts: Sequence[Verdict]) -> Edits:
     found = metadata(project)
     found = dataclasses.replace(found, project=resolve(project, found))
     owner, lock = found.owner(), found.root / "Cargo.lock"
+    pin = read_pin(os.environ)
     packages = metadata(found.project, [verdict.target for verdict in needed]).packages
 
     def edit(made: Scratch) -> None:
@@ -49,6 +53,7 @@ def plan_edit(project: Project, verdicts: Sequence[Verdict]) -> Edits:
             wanted = next(p for p in packages if (p.name, p.version) == (SYS, verdict.version))
             _add(moved, made(owner.manifest), verdict.target, entry(owner, wanted))
         run_cargo(["update", "--workspace"], moved.folder)
+        lock_pinned(pin, lock.read_bytes(), made(lock))
         _carry_over(lock.read_bytes(), made(lock), grows=True)
         _check_vendored(moved, needed)
 

@@ -25,6 +25,7 @@ class Native:
 
     :param seen: the version whose build script was read
     :param on: fits if one of these features is on; always if there are none
+    :param off: fits only if none of these features is on
     :param tools: commands of the build machine
     :param pkg_config: name of the library in pkg-config, whose files must be there for the target
     :param headers: Debian package that holds those
@@ -36,12 +37,13 @@ class Native:
     :param cross_variables: what it must see when it cannot run what it compiled
     :param target_variables: the same with the target before the name, by the word before the first dash in the triple
     :param refusal: why it compiles only on the platform that it is for
-    :param way_out: what to do about that
+    :param way_out: what to do about that, or about what is missing
     """
 
     crate: str
     seen: str
     on: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
     place: Place = Place.PROGRAM
     tools: tuple[str, ...] = ()
     pkg_config: str = ""
@@ -55,6 +57,10 @@ class Native:
     target_variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     refusal: str = ""
     way_out: str = ""
+
+    def fits(self, features: frozenset[str]) -> bool:
+        """Whether this is the way in which a crate with these features is used."""
+        return (not self.on or bool(self.on & features)) and not self.off & features
 
 
 def _on(*features: str) -> frozenset[str]:
@@ -112,10 +118,14 @@ TABLE = (
     Native(crate="rdkafka-sys", seen="4.10.0+2.12.1", on=_on("dynamic-linking", "dynamic_linking"),
            tools=("pkg-config",), pkg_config="rdkafka", headers="librdkafka-dev", runtime="librdkafka1",
            library="librdkafka.so.1", newest="2.8.0"),
+    # librdkafka's config.h says 0 for what is off, and rdkafka_conf.c only looks whether it says anything.
+    Native(crate="rdkafka-sys", seen="4.10.0+2.12.1", on=_on("cmake-build", "cmake_build"),
+           off=_on("curl", "curl-static"), tools=("cmake", "make"), pkg_config="libcurl",
+           headers="libcurl4-openssl-dev", way_out='or switch its feature "curl-static" on'),
     Native(crate="rdkafka-sys", seen="4.10.0+2.12.1", on=_on("cmake-build", "cmake_build"), tools=("cmake", "make")),
     Native(crate="rdkafka-sys", seen="4.10.0+2.12.1", tools=("make",),
            refusal="rdkafka-sys runs librdkafka's ./configure without saying for which machine",
-           way_out='switch its feature "cmake-build" on: rdkafka = { …, features = ["cmake-build"] }'),
+           way_out='switch its feature "cmake-build" on: rdkafka = { …, features = ["cmake-build", "curl-static"] }'),
     Native(crate="sasl2-sys", seen="0.1.22+2.1.28", on=_on("vendored", "plain", "scram", "gssapi-vendored"),
            tools=("make",), refusal=_SASL_REFUSAL, way_out=_SASL_WAY_OUT),
     Native(crate="sasl2-sys", seen="0.1.22+2.1.28", tools=("pkg-config",),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cargo_image.errors import CargoImageError
 from cargo_image.native_crates import TABLE, Native, Place
 from cargo_image.tree import Node, Tree
+from cargo_image.variables import Variable, for_target
 
 _GNU = {"armv7": "arm", "riscv64gc": "riscv64"}
 """The first word of Debian's triplet where it is not that of Rust's."""
@@ -61,16 +62,18 @@ def check(
     return found
 
 
-def environment(target: str, build_target: str) -> dict[str, str]:
-    """Variables for build scripts, for all crates of the table: nothing else reads them."""
+def environment(target: str, build_target: str, known: Mapping[str, Variable]) -> dict[str, str]:
+    """Variables for build scripts, for all crates of the table: nothing else reads them.
+
+    :param known: what the user has set; that stays, with the target before its name or without
+    """
     made: dict[str, str] = {}
     prefix = target.upper().replace("-", "_")
     for native in TABLE:
-        made |= native.variables
-        if target != build_target:
-            made |= native.cross_variables
+        plain = {**native.variables, **(native.cross_variables if target != build_target else {})}
         own = native.target_variables.get(target.partition("-")[0], {})
-        made |= {f"{prefix}_{name}": value for name, value in own.items()}
+        made |= {name: value for name, value in plain.items() if for_target(name, target, known) is None}
+        made |= {f"{prefix}_{name}": value for name, value in own.items() if for_target(name, target, known) is None}
     return made
 
 
@@ -86,7 +89,7 @@ def _of(tree: Tree, place: Place) -> Iterable[Node]:
 
 
 def _need(tree: Tree, node: Node, target: str, installed: Callable[[str], bool]) -> Need | None:
-    native = next((row for row in TABLE if row.crate == node.name and (not row.on or row.on & node.features)), None)
+    native = next((row for row in TABLE if row.crate == node.name and row.fits(node.features)), None)
     if native is None:
         return None
     lacks = [tool for tool in native.tools if not installed(tool)]
@@ -110,7 +113,8 @@ def _problem(need: Need, *, cross: bool) -> str:
             f"{need.native.newest} ({chain})"
         )
     if need.lacks and not need.native.sometimes:
-        return f"{need.node} needs {', '.join(need.lacks)} ({chain})"
+        way_out = f": {need.native.way_out}" if need.native.way_out else ""
+        return f"{need.node} needs {', '.join(need.lacks)} ({chain}){way_out}"
     return ""
 
 

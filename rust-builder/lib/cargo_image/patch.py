@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cargo_image.manifest import plan_edit, plan_undo
-from cargo_image.openssl import decide
+from cargo_image.openssl import State, Verdict, decide
 from cargo_image.project import read_wishes
 
 
@@ -18,7 +18,11 @@ def report(folder: Path, targets: Sequence[str], *, undo: bool = False) -> str:
     :raises CargoImageError: the project is not fit
     """
     wishes = read_wishes(folder)
-    verdicts = decide(wishes.project, targets, dict(os.environ))
+    if wishes.openssl == "system":
+        why = 'Debian\'s library is linked: openssl = "system"'
+        verdicts = [Verdict(target=target, state=State.NOT_NEEDED, why=why) for target in targets]
+    else:
+        verdicts = decide(wishes.project, targets, dict(os.environ))
     edits = plan_undo(wishes.project) if undo else plan_edit(wishes.project, verdicts)
     return json.dumps(
         {

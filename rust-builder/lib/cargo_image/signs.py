@@ -1,4 +1,4 @@
-"""What Cargo's messages mean: a table of signs, the first that is found counts.
+"""What Cargo's messages mean: tables of signs, the first that is found counts.
 
 The texts are those of Cargo 1.96, and of older ones where they differ.
 """
@@ -13,7 +13,9 @@ from pathlib import Path
 from cargo_image.errors import CargoImageError
 
 MESSAGE_LINES = 12
-"""How much of Cargo's message is shown; the beginning names the thing, the end the cause."""
+"""How much of Cargo's message is shown."""
+DIAGNOSTIC_LINES = 15
+"""How much of rustc's first error is shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +26,18 @@ class Sign:
     what: str
     hint: str
     where: str = ""
+    network: bool = False
+    """It means nothing where the network is not used."""
 
 
 _LOCK = "on your machine, and commit Cargo.lock"
 _TLS = "if a proxy signs with a certificate of its own, name its file in CARGO_HTTP_CAINFO"
 
-SIGNS = (
+_FULL, _ROOM = "the disk is full", "make room, and try again"
+_EXEC_HINT = "let it work without running that program, or run it beforehand and commit what it makes"
+NO_FIT = "no version of {crate} fits all that ask for it"
+
+CARGO = (
     Sign(pattern=r"could not find `Cargo\.toml` in `(?P<folder>[^`]+)`", what="there is no Cargo.toml",
          hint="name the folder that holds it", where="{folder}"),
     Sign(pattern=r"cannot create the lock file (?P<lock>\S+) because --locked",
@@ -64,21 +72,26 @@ SIGNS = (
          what="{crate} has no feature {feature}", hint="ask for one of those that it has"),
     Sign(pattern=r"no bin target named `(?P<binary>[^`]+)`", what="the package has no binary {binary}",
          hint="name one of its binaries, or none for all"),
+    Sign(pattern=r"target `(?P<binary>[^`]+)` in package `[^`]+` requires the features: (?P<feature>[^\n]+)",
+         what="{binary} requires the features {feature}", hint="ask for them: [cargo] features in image.toml"),
     Sign(pattern=r"could not find specification for target \"(?P<target>[^\"]+)\"",
          what="Rust knows no target {target}", hint="`rustc --print target-list` prints those that it knows"),
-    Sign(pattern=r"can't find crate for `(?:core|std)`", what="the standard library for the target is not installed",
-         hint="install it in the image that compiles"),
     Sign(pattern=r"unable to update (?P<url>\w+://\S+)",
          what="the git repository {url} of a dependency could not be fetched",
-         hint="the build needs its address within reach, and credentials if it is not public"),
-    Sign(pattern=r"\[6\] |[Cc]ould(?: not|n't) resolve host",
-         what="the crate registry is out of reach: its name is unknown here", hint="look at the network and the proxy"),
-    Sign(pattern=r"\[(?:35|51|58|60|77)\] |SSL certificate problem|SSL connect error",
-         what="the crate registry is out of reach: its certificate was not accepted", hint=_TLS),
-    Sign(pattern=r"\[(?:5|7|28|52|56)\] |failed to connect|Operation too slow|network failure|spurious network error",
-         what="the crate registry is out of reach", hint="look at the network and the proxy, and try again"),
+         hint="the build needs its address within reach, and credentials if it is not public",
+         network=True),
+    Sign(pattern=r"^\s+\[6\] |[Cc]ould(?: not|n't) resolve host",
+         what="the crate registry is out of reach: its name is unknown here", hint="look at the network and the proxy",
+         network=True),
+    Sign(pattern=r"^\s+\[(?:35|51|58|60|77)\] |SSL certificate problem|SSL connect error",
+         what="the crate registry is out of reach: its certificate was not accepted", hint=_TLS, network=True),
+    Sign(pattern=r"^\s+\[(?:5|7|28|52|56)\] |failed to connect|Operation too slow|network failure"
+                 r"|spurious network error",
+         what="the crate registry is out of reach", hint="look at the network and the proxy, and try again",
+         network=True),
     Sign(pattern=r"failed to get successful HTTP response from `(?P<url>[^`]+)`[^\n]*got (?P<code>\d+)",
-         what="the crate registry answered {code} to {url}", hint="look at the registry's address and credentials"),
+         what="the crate registry answered {code} to {url}", hint="look at the registry's address and credentials",
+         network=True),
     Sign(pattern=r"offline mode|--offline was specified|can't checkout from '[^']+': you are in the offline mode",
          what="a crate was not fetched before, and the network is not used here",
          hint="run `cargo fetch --locked` where there is a network"),
@@ -97,41 +110,94 @@ SIGNS = (
     Sign(pattern=r"failed to (?:parse|load) manifest (?:at|for [^\n]* at) `(?P<file>[^`]+)`",
          what="is not what Cargo understands", where="{file}", hint="mend it"),
     Sign(pattern=r"failed to select a version for (?:the requirement )?`(?P<crate>[^`=]+?)(?: = [^`]*)?`",
-         what="no version of {crate} fits all that ask for it",
+         what=NO_FIT,
          hint="look at the requirements that Cargo lists; `cargo update -p {crate}` may lock a newer one"),
+    Sign(pattern=r"No space left on device \(os error 28\)", what=_FULL, hint=_ROOM),
+)  # fmt: skip
+"""What Cargo itself says."""
+
+SCRIPTS = (
     Sign(pattern=r"Could not find (?:directory of OpenSSL installation|openssl via pkg-config)",
          what="openssl-sys found no OpenSSL for the target", hint="vendor it, or install libssl-dev of the target"),
-    Sign(pattern=r"linker `(?P<linker>[^`]+)` not found", what="there is no linker {linker}",
-         hint="install the cross compiler of the target"),
-    Sign(pattern=r"No space left on device", what="the disk is full", hint="make room, and try again"),
+    Sign(pattern=r"failed to run custom build command for `(?P<crate>[^`]+)`.*[Ee]xec format error",
+         what="the build script of {crate} runs a program for the target platform, which this machine cannot",
+         hint=_EXEC_HINT),
+    Sign(pattern=r"No space left on device", what=_FULL, hint=_ROOM),
     Sign(pattern=r"failed to run custom build command for `(?P<crate>[^`]+)`",
          what="the build script of {crate} failed", hint="it says above what it lacks"),
-    Sign(pattern=r"could not compile `(?P<crate>[^`]+)`",
-         what="{crate} does not compile", hint="the errors stand above"),
 )  # fmt: skip
+"""What Cargo says of a build script that failed, with all that it printed.
+
+Where QEMU is registered for the target, a build script that runs the target's programs does so unnoticed.
+"""
+
+RUSTC = (
+    Sign(pattern=r"\Aerror\[E0463\]: can't find crate for `(?:core|std)`",
+         what="the standard library for the target is not installed", hint="install it in the image that compiles"),
+    Sign(pattern=r"\Aerror: linker `(?P<linker>[^`]+)` not found", what="there is no linker {linker}",
+         hint="install the cross compiler of the target"),
+    Sign(pattern=r"\Aerror: (?:proc macro|proc-macro derive|custom attribute) panicked.*[Ee]xec format error",
+         what="a macro runs a program for the target platform, which this machine cannot", hint=_EXEC_HINT),
+    Sign(pattern=r"\Aerror: (?:linking with .*No space left on device|[^\n]*No space left on device \(os error 28\))",
+         what=_FULL, hint=_ROOM),
+)  # fmt: skip
+"""What rustc says in its first error; anything else is a mistake in a crate."""
 
 
 def explain(output: str, words: Sequence[str], folder: Path) -> CargoImageError:
-    """The error that Cargo's output tells of."""
-    why = message(output)
-    for sign in SIGNS:
-        if found := re.search(sign.pattern, output, re.MULTILINE | re.DOTALL):
+    """The error that Cargo's output tells of.
+
+    Only words that are sure to be Cargo's or rustc's own are looked at: in between stand lines of the source, and what
+    build scripts print.
+    """
+    if failed := re.search(r"^error: could not compile `([^`]+)`", output, re.MULTILINE):
+        return _not_compiled(output, failed, folder)
+    own = _own_words(output)
+    why = _shortened(own, MESSAGE_LINES)
+    table = SCRIPTS if own.startswith("error: failed to run custom build command") else CARGO
+    signs = [sign for sign in table if not (sign.network and "--offline" in words)]
+    unknown = CargoImageError(f"`cargo {' '.join(words)}` failed", where=folder, why=why)
+    return _found(signs, own, folder, why) or unknown
+
+
+def _not_compiled(output: str, failed: re.Match[str], folder: Path) -> CargoImageError:
+    """What rustc's first error means. Without one rustc itself was ended, and Cargo says how."""
+    before = output[: failed.start()]
+    first = re.search(r"^error(?:\[E\d+\])?: .*?(?=^\s*$|\Z)", before, re.MULTILINE | re.DOTALL)
+    said = first[0] if first else _own_words(output)
+    why = _shortened(said, DIAGNOSTIC_LINES)
+    place = re.search(r"^\s*--> (?P<place>[^\n]+?:\d+):\d+$", said, re.MULTILINE)
+    return _found(RUSTC, said, folder, why) or CargoImageError(
+        f"{failed[1]} does not compile", where=place["place"] if place else folder, why=why,
+        hint="the errors stand above",
+    )  # fmt: skip
+
+
+def _found(signs: Sequence[Sign], said: str, folder: Path, why: str) -> CargoImageError | None:
+    for sign in signs:
+        if found := re.search(sign.pattern, said, re.MULTILINE | re.DOTALL):
             groups = {name.rstrip("2"): value for name, value in found.groupdict(default="").items() if value}
             where = sign.where.format_map(_Blank(groups)).rstrip(":")
             return CargoImageError(
-                sign.what.format_map(_Blank(groups)), where=where or folder, why=why, hint=sign.hint.format_map(groups)
-            )
-    return CargoImageError(f"`cargo {' '.join(words)}` failed", where=folder, why=why)
+                sign.what.format_map(_Blank(groups)), where=where or folder, why=why,
+                hint=sign.hint.format_map(_Blank(groups)),
+            )  # fmt: skip
+    return None
 
 
-def message(output: str) -> str:
-    """Cargo's own words: from its last ``error`` on, without the middle if they are many."""
-    lines = output.rstrip().splitlines()
-    starts = [number for number, line in enumerate(lines) if line.startswith("error")]
-    lines = [line for line in lines[starts[-1] if starts else 0 :] if line.strip()]
-    if len(lines) <= MESSAGE_LINES:
+def _own_words(output: str) -> str:
+    """From Cargo's last ``error:`` on, with its causes; all if there is none. rustc's errors have a number mostly, and
+    are always followed by one of Cargo's."""
+    starts = [found.start() for found in re.finditer(r"^error: ", output, re.MULTILINE)]
+    return output[starts[-1] if starts else 0 :]
+
+
+def _shortened(said: str, limit: int) -> str:
+    """Without the middle if the lines are many: the beginning names the thing, the end the cause."""
+    lines = [line for line in said.rstrip().splitlines() if line.strip()]
+    if len(lines) <= limit:
         return "\n".join(lines)
-    return "\n".join([*lines[: MESSAGE_LINES // 3], "…", *lines[-(MESSAGE_LINES - MESSAGE_LINES // 3 - 1) :]])
+    return "\n".join([*lines[: limit // 3], "…", *lines[-(limit - limit // 3 - 1) :]])
 
 
 class _Blank(dict[str, str]):

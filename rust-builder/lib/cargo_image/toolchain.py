@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -75,8 +76,10 @@ def configuration(toolchains: Iterable[Toolchain]) -> str:
     """Cargo's ``config.toml`` for cross-compiling: linkers, and for build scripts what the crates cc, pkg-config, cmake
     and bindgen read, each under the name of its target.
 
-    ``target.TRIPLE.linker`` and ``env`` are documented in The Cargo Book, "Configuration".
+    ``target.TRIPLE.linker`` and ``env`` are documented in The Cargo Book, "Configuration": a variable that is set wins
+    over ``env``. Git is the program, since Cargo's own needs gigabytes under QEMU (rust-lang/cargo#10583).
     """
+    home = os.environ.get("CARGO_HOME", "/usr/local/cargo")
     lines = ["[net]", "git-fetch-with-cli = true", "", "[env]", 'PKG_CONFIG_ALLOW_CROSS = "1"']
     for toolchain in toolchains:
         triple = toolchain.rust.replace("-", "_")
@@ -85,6 +88,9 @@ def configuration(toolchains: Iterable[Toolchain]) -> str:
             f"CXX_{triple}": f"{toolchain.gnu}-g++",
             f"AR_{triple}": f"{toolchain.gnu}-ar",
             f"RANLIB_{triple}": f"{toolchain.gnu}-ranlib",
+            # What rustc-remapped does for Rust: __FILE__ names no folder of this machine.
+            f"CFLAGS_{triple}": f"-ffile-prefix-map={home}=/cargo",
+            f"CXXFLAGS_{triple}": f"-ffile-prefix-map={home}=/cargo",
             # Debian's -dev packages of this platform, and nothing of the build machine's.
             f"PKG_CONFIG_LIBDIR_{triple}": f"/usr/lib/{toolchain.gnu}/pkgconfig:/usr/share/pkgconfig",
             f"BINDGEN_EXTRA_CLANG_ARGS_{triple}": f"--target={toolchain.gnu}",
