@@ -67,7 +67,7 @@ def test_what_cannot_be_crossed_is_refused_with_a_way_out(line: str, way_out: st
 
 def test_librdkafka_wants_curl_though_it_is_off() -> None:
     """Its CMake build includes curl's header either way, so Debian's must be there, or the feature on."""
-    with pytest.raises(CargoImageError, match="libcurl4-openssl-dev of the target .*curl-static"):
+    with pytest.raises(CargoImageError, match=r"libcurl4-openssl-dev of the target .*curl-static"):
         needs("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,libz", lacks=("libcurl.pc",))
 
     assert len(needs("rdkafka-sys v4.10.0+2.12.1\tcmake,cmake-build,libz")) == 1
@@ -172,4 +172,4 @@ def test_the_table_is_whole() -> None:
         assert row.seen
         assert bool(row.pkg_config) == bool(row.headers)
         assert bool(row.runtime) == bool(row.library)
-        assert bool(row.refusal) == bool(row.way_out)
+        assert row.way_out or not row.refusal
