@@ -65,7 +65,7 @@ def test_changed_line_compiles_the_program_only(small: Monorepo, build: Callable
 
     assert (first.exit_code, second.exit_code) == (0, 0), second.stderr
     assert compiled(log_of(small, foreign)) == {"small"}
-    assert b"changed: " in program(name_of("test-small", foreign), foreign, "/usr/local/bin/small")
+    assert b"changed: " in program(name_of("test-small", foreign), foreign, PROGRAM)
 
 
 def test_older_source_is_compiled_too(small: Monorepo, build: Callable[..., Ran], engine: Engine) -> None:
@@ -77,7 +77,28 @@ def test_older_source_is_compiled_too(small: Monorepo, build: Callable[..., Ran]
     again = build()
 
     assert again.exit_code == 0, again.stderr
-    assert b"older: " in program(name_of("test-small", engine.platform), engine.platform, "/usr/local/bin/small")
+    assert b"older: " in program(name_of("test-small", engine.platform), engine.platform, PROGRAM)
+
+
+def test_path_dependency_is_never_the_empty_one(small: Monorepo, build: Callable[..., Ran], engine: Engine) -> None:
+    """A crate in a folder of the project, no member of a workspace, is compiled from its source, however old."""
+    root = small.root / "test-small"
+    small.write("test-small/inner/Cargo.toml", '[package]\nname = "inner"\nversion = "0.1.0"\nedition = "2024"\n')
+    source = small.write("test-small/inner/src/lib.rs", 'pub const WORD: &str = "the real inner";\n')
+    edit(root / "Cargo.toml", 'regex = "1"', 'regex = "1"\ninner = { path = "inner" }')
+    edit(root / "Cargo.lock", 'dependencies = [\n "regex",', 'dependencies = [\n "inner",\n "regex",')
+    edit(root / "Cargo.lock", '[[package]]\nname = "memchr"', f'{INNER}[[package]]\nname = "memchr"')
+    edit(root / "src/main.rs", "fn main() {", 'fn main() {\n    println!("{}", inner::WORD);')
+    for path in (source, root / "src/main.rs"):
+        shutil.copystat("/etc/hostname", path)
+    ran = build()
+
+    assert ran.exit_code == 0, ran.stderr
+    assert b"the real inner" in program(name_of("test-small", engine.platform), engine.platform, PROGRAM)
+
+
+INNER = '[[package]]\nname = "inner"\nversion = "0.1.0"\n\n'
+PROGRAM = "/usr/local/bin/small"
 
 
 def test_new_dependency_leaves_the_others_as_they_were(
@@ -94,12 +115,12 @@ def test_new_dependency_leaves_the_others_as_they_were(
 
 
 def test_same_source_gives_the_same_bytes(small: Monorepo, build: Callable[..., Ran], foreign: Platform) -> None:
-    """Without any cache, at another time and from another folder: the same program, without paths of the build."""
+    """Without any cache and at another time: the same program, without paths of the build."""
     programs = []
     for _ in range(2):
         made = build("--arch", foreign.tag, "--no-cache")
         assert made.exit_code == 0, made.stderr
-        programs.append(program(name_of("test-small", foreign), foreign, "/usr/local/bin/small"))
+        programs.append(program(name_of("test-small", foreign), foreign, PROGRAM))
         assert "regex" in compiled(log_of(small, foreign))
 
     assert sha256(programs[0]).digest() == sha256(programs[1]).digest()
@@ -110,7 +131,16 @@ def test_program_says_what_it_is_made_of(small: Monorepo, build: Callable[..., R
     """The list of crates is in the program, where scanners of images look for it."""
     build()
 
-    assert b".dep-v0" in program(name_of("test-small", engine.platform), engine.platform, "/usr/local/bin/small")
+    assert b".dep-v0" in program(name_of("test-small", engine.platform), engine.platform, PROGRAM)
+
+
+def mirror(path: Path) -> None:
+    """A mirror of the crate registry that is not there."""
+    path.parent.mkdir()
+    path.write_text(
+        '[source.crates-io]\nreplace-with = "mirror"\n[source.mirror]\nregistry = "sparse+http://127.0.0.1:9/"\n'
+        "[net]\nretry = 0\n"
+    )
 
 
 LOCK = "test-small/Cargo.lock"
@@ -133,12 +163,17 @@ LOCK = "test-small/Cargo.lock"
          ["the project has no package smal", "small"], 5),
         (lambda root: (root / "test-small/image.toml").open("a").write('[cargo]\nfeatures = ["fast"]\n'),
          ["has no feature fast"], 5),
+        (lambda root: mirror(root / "test-small/.cargo/config.toml"), ["out of reach", "127.0.0.1"], 7),
+        (lambda root: shutil.copytree(REPOSITORY / "tests/cargo/no-vendor", root / "test-small", dirs_exist_ok=True),
+         ["OpenSSL cannot be vendored", "OPENSSL_NO_VENDOR=1 in", "openssl-sys 0.9"], 5),
     ],
-    ids=["no-lock", "old-lock", "new-lock", "manifest", "source", "no-arg", "build-script", "package", "feature"],
+    ids=["no-lock", "old-lock", "new-lock", "manifest", "source", "no-arg", "build-script", "package", "feature",
+         "registry", "openssl"],
 )  # fmt: skip
 def test_mistake_is_told(
-    change: Callable[[Path], object], words: list[str], code: int, small: Monorepo, build: Callable[..., Ran]
-) -> None:
+    change: Callable[[Path], object], words: list[str], code: int, small: Monorepo, build: Callable[..., Ran],
+    names: Callable[[], list[str]],
+) -> None:  # fmt: skip
     """What is wrong with a project is said in a sentence, with what to do, and no image is left."""
     change(small.root)
     ran = build()
@@ -147,6 +182,17 @@ def test_mistake_is_told(
     for word in words:
         assert word in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert names() == []
+
+
+def test_linker_that_is_missing_is_told(small: Monorepo, build: Callable[..., Ran], foreign: Platform) -> None:
+    """A project that names a linker of its own gets its name back, not a page of arguments."""
+    triple = foreign.names.rust
+    small.write("test-small/.cargo/config.toml", f'[target.{triple}]\nlinker = "other-gcc"\n')
+    ran = build("--arch", foreign.tag)
+
+    assert ran.exit_code == 5
+    assert "other-gcc" in ran.stderr.splitlines()[1] + ran.stderr.splitlines()[2]
 
 
 def test_platform_without_tool_chain_is_told(
