@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import traceback
@@ -135,6 +136,9 @@ def change_form(folder: Path, form: str) -> None:
 
 def main(projects: Path) -> None:
     results: dict[str, str] = {}
+    # The reason why something is not needed is looked for in what was fetched before.
+    for manifest in sorted(projects.glob("*/Cargo.toml")):
+        subprocess.run(["cargo", "fetch"], cwd=manifest.parent, stderr=subprocess.DEVNULL, check=False)
     with TemporaryDirectory() as place:
         for name, folder, check in copies(projects, Path(place)):
             try:

@@ -89,14 +89,18 @@ def decide(project: Project, targets: Sequence[str], environment: Mapping[str, s
     """
     project = resolve(project)
     variables = known_variables(project.folder, environment)
-    return [_decide(project, target, variables) for target in targets]
+    verdicts = [_decide(project, target, variables) for target in targets]
+    # Afterwards, because what one target has fetched tells the reason for another.
+    return [_with_reason(project, verdict) if _lacks_reason(verdict) else verdict for verdict in verdicts]
+
+
+def _lacks_reason(verdict: Verdict) -> bool:
+    return verdict.state is State.NOT_NEEDED and not verdict.version
 
 
 def _decide(project: Project, target: str, variables: Mapping[str, Variable]) -> Verdict:
     tree = dependency_tree(project, target)
     verdict = judge(tree, target, variables)
-    if verdict.state is State.NOT_NEEDED and not verdict.version:
-        return _with_reason(project, verdict)
     if verdict.state is State.NEEDED:
         packages = metadata(project, [target]).packages
         sys = next(package for package in packages if (package.name, package.version) == (SYS, verdict.version))
