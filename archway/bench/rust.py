@@ -51,12 +51,14 @@ def operator_figures(root: Path, targets: Targets, *, rounds: int) -> list[Figur
 
     Without cache, everything that it stands on is compiled again, with OpenSSL on both platforms.
     """
+    both = f"{targets.native},{targets.foreign}"
     with checkout(root) as folder:
-        bench = Bench(Inv(folder), OPERATOR, option="--operator")
-        for arch in (targets.native, targets.foreign):
-            bench.build(arch)
+        inv = Inv(folder)
+        bench = Bench(inv, OPERATOR, option="--operator")
+        log.note("· building what the operator stands on")
+        inv("build", "--image", "rust-builder")
+        inv("build", "--image", "base", "--arch", both)
         colds = [(bench.cold(targets.foreign), bench.cold(targets.native)) for _ in range(rounds)]
-        both = f"{targets.native},{targets.foreign}"
         changed = []
         for number in range(rounds):
             with (folder / PROGRAM).open("a", encoding="utf-8") as file:

@@ -53,6 +53,10 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
 def name_of(image: str, platform: Platform) -> str:
     return f"localhost:5000/archway-tests/{image}:1-0.1.0-dev-{platform.tag}"
 
@@ -158,10 +162,10 @@ LOCK = "test-small/Cargo.lock"
          ["small does not compile", "nonsense"], 5),
         (lambda root: edit(root / "test-small/Dockerfile", "ARG TARGETPLATFORM\n", ""), ["ARG TARGETPLATFORM"], 5),
         (lambda root: (root / "test-small/build.rs").write_text("fn main() { panic!(\"lacks something\") }\n"),
-         ["the build script of small failed", "lacks something"], 5),
-        (lambda root: (root / "test-small/image.toml").open("a").write('[cargo]\npackage = "smal"\n'),
+         ["the build script of small v0.1.0", "failed", "lacks something"], 5),
+        (lambda root: append(root / "test-small/image.toml", '[cargo]\npackage = "smal"\n'),
          ["the project has no package smal", "small"], 5),
-        (lambda root: (root / "test-small/image.toml").open("a").write('[cargo]\nfeatures = ["fast"]\n'),
+        (lambda root: append(root / "test-small/image.toml", '[cargo]\nfeatures = ["fast"]\n'),
          ["has no feature fast"], 5),
         (lambda root: mirror(root / "test-small/.cargo/config.toml"), ["out of reach", "127.0.0.1"], 7),
         (lambda root: shutil.copytree(REPOSITORY / "tests/cargo/no-vendor", root / "test-small", dirs_exist_ok=True),
@@ -214,7 +218,7 @@ def test_openssl_of_debian_is_linked_where_that_is_wished(
     """With openssl = "system" the program needs libssl of its own platform, and nothing is compiled from source."""
     shutil.copytree(REPOSITORY / "tests/cargo/normal", small.root / "test-small", dirs_exist_ok=True)
     (small.root / "test-small/src/main.rs").write_text('fn main() { println!("{}", openssl::version::version()) }\n')
-    (small.root / "test-small/image.toml").open("a").write('[cargo]\nopenssl = "system"\n')
+    append(small.root / "test-small/image.toml", '[cargo]\nopenssl = "system"\n')
     ran = build("--arch", foreign.tag)
 
     assert ran.exit_code == 0, ran.stderr
