@@ -35,8 +35,9 @@ for file in config config.toml credentials.toml; do
     if [ -e "$config/$file" ]; then cp "$config/$file" "$CARGO_HOME/"; fi
 done
 cd "$(mktemp -d)"
-if cargo info --quiet '{crate}@{version}' > info 2> trouble; then
-    cp "$CARGO_HOME"/registry/cache/*/'{crate}-{version}.crate' /out/crate
+# It takes a name that is nearly right, too; so the file must have the very name.
+if cargo info --quiet '{crate}@{version}' > info 2> trouble \\
+    && cp "$CARGO_HOME"/registry/cache/*/'{crate}-{version}.crate' /out/crate 2>> trouble; then
     exit 0
 fi
 cat trouble >&2
@@ -134,7 +135,7 @@ def cause(place: Place, failed: BuildError) -> ArchwayError:
             hint=f"there is: {there[1]}" if there else "",
         )  # fmt: skip
     if _NO_CRATE.search(said):
-        near = re.search(r"perhaps you meant:\s+(.*)", said)
+        near = re.search(r"(?:perhaps you meant|packages with similar names):\s+(.*)", said)
         return MetadataError(
             f"there is no crate {crate}", where=place.line("crate"), hint=f"did you mean {near[1]}?" if near else ""
         )
