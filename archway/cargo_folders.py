@@ -33,7 +33,8 @@ _FOUND_BY_CARGO = re.compile(
 # Where people keep passwords and tokens beside a project.
 _SECRET = re.compile(r"(^|/)(\.cargo/credentials(\.toml)?|\.env[^/]*)$")
 _LARGEST_MANIFEST = 1 << 22
-EMPTY_PROGRAM = "fn main() {}\n"
+EMPTY_PROGRAM = "// archway: an empty program in the place of the real one\nfn main() {}\n"
+"""``cargo-image build`` refuses it, should the source never have come."""
 
 
 def project_files(folder: Path, *, ours: bool) -> dict[PurePosixPath, Path]:

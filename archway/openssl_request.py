@@ -50,6 +50,8 @@ class OpensslRequest:
             raise UsageError(
                 "--package goes with --path", hint="for an operator it stands in image.toml: [cargo] package"
             )
+        if self.write and not (self.path or self.operators):
+            raise UsageError("--write does not say where", hint="say --operator NAME, or --path DIR")
         if self.undo and not (self.diff or self.write):
             raise UsageError("--undo changes nothing by itself", hint="say --undo --diff, or --undo --write")
 

@@ -150,15 +150,21 @@ class _Planner:
             context=(context := files_digest(image, release, folders, self._products)),
             input_digest=self._digest(image, release, target.platform, found, parents.values(), declared, context),
             requested=requested,
-            doubts=tuple(self._doubts(image, found)),
+            doubts=tuple(self._doubts(image, found, emulate=emulate)),
         )
 
-    def _doubts(self, image: Image, found: Resolution) -> Iterator[str]:
+    def _doubts(self, image: Image, found: Resolution, *, emulate: bool) -> Iterator[str]:
         for use in found.images:
-            near = did_you_mean(use.name, self.catalog.names - {image.name})
+            where = Location(image.shown(image.dockerfile_path), use.line)
+            near = did_you_mean(use.name, (self.catalog.names | FOLDERS) - {image.name})
             if use.name not in PROVIDED and use.name not in self.catalog and near.startswith("did you mean"):
-                where = Location(image.shown(image.dockerfile_path), use.line)
                 yield f"{where}: {use.name} is no image of this monorepo; {near}"
+            foreign = use.platform != self.build_platform and not emulate
+            if foreign and use.name in self.catalog and self.catalog.image(use.name).metadata.builder:
+                yield (
+                    f"{where}: the builder image {use.name} is made for {use.platform}, under QEMU; "
+                    f"write FROM --platform=$BUILDPLATFORM {use.name}"
+                )
 
     def _strategy(self, platform: Platform, foreign: Sequence[Line]) -> Strategy:
         if platform == self.build_platform:

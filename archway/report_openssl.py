@@ -27,6 +27,8 @@ def print_answers(request: OpensslRequest, answers: Sequence[Answer]) -> None:
                 log.done(f"{answer.subject.name}: nothing to change")
     if request.json:
         log.print_json([answer.as_json() for answer in answers])
+    elif request.write:
+        return  # the verdicts are those of before
     elif request.diff:
         print("".join(answer.diff() for answer in answers), end="")
     else:
@@ -44,6 +46,6 @@ def _conclude(request: OpensslRequest, answers: Sequence[Answer]) -> None:
     if request.check and (left := [answer.subject.name for answer in answers if answer.open]):
         raise ArchwayError(
             f"OpenSSL is not vendored by the files of {', '.join(left)}",
-            why="their builds do it in a copy, with the newest openssl-src",
-            hint="to have it pinned in Cargo.lock: inv patch-openssl --write",
+            why="their builds do it in a copy, with the OpenSSL that rust-builder/image.toml names",
+            hint="to have it in Cargo.toml and Cargo.lock: the same command with --write instead of --check",
         )

@@ -167,12 +167,16 @@ LOCK = "test-small/Cargo.lock"
          ["the project has no package smal", "small"], 5),
         (lambda root: append(root / "test-small/image.toml", '[cargo]\nfeatures = ["fast"]\n'),
          ["has no feature fast"], 5),
+        (lambda root: edit(root / "test-small/Dockerfile", "COPY --from=source . .\n", ""),
+         ["is still the empty program", "COPY --from=source . ."], 5),
+        (lambda root: edit(root / "test-small/Dockerfile", "COPY --from=manifests . .\n", ""),
+         ["there is no Cargo.toml", "COPY --from=manifests . ."], 5),
         (lambda root: mirror(root / "test-small/.cargo/config.toml"), ["out of reach", "127.0.0.1"], 7),
         (lambda root: shutil.copytree(REPOSITORY / "tests/cargo/no-vendor", root / "test-small", dirs_exist_ok=True),
          ["OpenSSL cannot be vendored", "OPENSSL_NO_VENDOR=1 in", "openssl-sys 0.9"], 5),
     ],
     ids=["no-lock", "old-lock", "new-lock", "manifest", "source", "no-arg", "build-script", "package", "feature",
-         "registry", "openssl"],
+         "no-source", "no-manifests", "registry", "openssl"],
 )  # fmt: skip
 def test_mistake_is_told(
     change: Callable[[Path], object], words: list[str], code: int, small: Monorepo, build: Callable[..., Ran],

@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archway.cargo_folders import EMPTY_PROGRAM
 from cargo_image import cache, driver, patch, pinned, program
 from cargo_image.cargo import Package, Target, run_cargo
 from cargo_image.errors import CargoImageError
@@ -170,6 +172,26 @@ def test_programs_are_put_where_the_image_takes_them_from(
 
     run_build(tmp_path, monkeypatch, owner("op", "tool"))
     assert sorted(path.name for path in built.iterdir()) == ["op", "tool"]
+
+
+def test_empty_program_is_never_built(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Dockerfile that forgot to copy the source would ship what stands in its place, which does nothing and says so
+    to nobody."""
+    main = tmp_path / "main.rs"
+    main.write_text(EMPTY_PROGRAM)
+    package = owner("op")
+    package = replace(package, targets=tuple(replace(target, source=main) for target in package.targets))
+    with pytest.raises(CargoImageError, match="COPY --from=source") as raised:
+        run_build(tmp_path, monkeypatch, package)
+
+    assert raised.value.where == str(main)
+    assert not built.exists()
+
+
+def test_folder_without_a_project_is_told(tmp_path: Path) -> None:
+    """A Dockerfile that forgot to copy the manifests hears which line is missing."""
+    with pytest.raises(CargoImageError, match="COPY --from=manifests"):
+        driver.require_project(tmp_path)
 
 
 def test_no_program_is_an_error(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

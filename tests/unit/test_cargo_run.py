@@ -269,3 +269,20 @@ def test_no_folder_is_an_error(cargo: Path, tmp_path: Path) -> None:
     """A folder that does not exist is not taken for a missing Cargo."""
     with pytest.raises(CargoImageError, match="there is no such folder"):
         run_cargo(["tree"], tmp_path / "nothing")
+
+
+def test_broken_manifest_of_a_member_is_told() -> None:
+    """Cargo's last error only says whose manifest it is; the one before says what is wrong, and where."""
+    said = """\
+error: unclosed table, expected `]`
+ --> a/Cargo.toml:1:9
+  |
+1 | [package
+  |         ^
+error: failed to load manifest for workspace member `/source/a`
+referenced by workspace at `/source/Cargo.toml`
+"""
+    told = str(explain(said, ["metadata"], Path("/source")))
+
+    assert told.startswith("a/Cargo.toml:1: is not what Cargo understands")
+    assert "unclosed table" in told

@@ -42,6 +42,8 @@ def project(tmp_path: Path) -> Path:
         {"package": "a"},
         {"undo": True},
         {"undo": True, "check": True},
+        {"write": True},
+        {"write": True, "undo": True},
     ],
 )
 def test_options_that_exclude_each_other_are_refused(options: dict[str, bool | str]) -> None:

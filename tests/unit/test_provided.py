@@ -212,6 +212,23 @@ def test_lock_that_changed_makes_an_operator_dirty_that_holds_it(rust: Monorepo)
     assert (before[REVISION], after[REVISION]) == ("abc", "abc-dirty")
 
 
+def test_folder_whose_name_is_nearly_right_is_told(rust: Monorepo) -> None:
+    """Before a registry is asked for an image of that name."""
+    rust.image("operators/hello", DOCKERFILE.replace("--from=source", "--from=sources"))
+
+    (doubt,) = step(rust).doubts
+    assert "operators/hello/Dockerfile:5: sources is no image of this monorepo; did you mean source" in doubt
+
+
+def test_builder_for_the_wrong_platform_is_told(rust: Monorepo) -> None:
+    """A builder image without $BUILDPLATFORM is made under QEMU, which takes long: most likely a word was forgotten."""
+    rust.image("operators/hello", DOCKERFILE.replace("--platform=$BUILDPLATFORM ", ""))
+
+    (doubt,) = step(rust, "arm64").doubts
+    assert "operators/hello/Dockerfile:1: the builder image rust-builder is made for linux/arm64" in doubt
+    assert step(rust, "amd64").doubts == ()
+
+
 def test_stage_of_that_name_is_the_stage(rust: Monorepo) -> None:
     """Where a Dockerfile calls a stage source, it means that one, and nothing is handed over in its place."""
     rust.image("operators/hello", "FROM scratch AS source\n" + DOCKERFILE)

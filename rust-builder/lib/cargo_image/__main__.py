@@ -39,6 +39,7 @@ def main(words: list[str] | None = None) -> int:
                 print(patch.report(Path.cwd(), options.target, undo=options.undo))
             case command:
                 chain = toolchain.of_platform(os.environ.get("TARGETPLATFORM", ""))
+                driver.require_project(Path.cwd())
                 job = driver.Job(wishes=read_wishes(Path.cwd()), toolchain=chain)
                 driver.dependencies(job) if command == "dependencies" else driver.build(job)
     except CargoImageError as failed:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-MARK = "# Added by cargo-image, so that OpenSSL is built into the program. `cargo-image openssl --undo` takes it out."
+MARK = "# OpenSSL is built into the program; `inv patch-openssl --undo --write` takes this out again."
 
 _OWN = rb"%s\r?\n[^\r\n]*\r?\n[^\r\n]*" % re.escape(MARK.encode())
 # A file without a newline at its end got one in front of the first block, and lacks it behind the last.

@@ -32,6 +32,8 @@ TARGET = Path("/target")
 PATCHED = Path("/var/lib/cargo-image/patched")
 """The manifests that were changed for this build, and beside each the sum of what it was before (``.sha256``)."""
 OUT = Path("/out/usr/local/bin")
+EMPTY = "// archway: an empty program in the place of the real one"
+"""How the programs begin that archway hands over with the manifests."""
 EPOCH = "315532800"
 """SOURCE_DATE_EPOCH, 1 January 1980: a commit's time would compile every dependency anew with every commit."""
 
@@ -74,8 +76,9 @@ def build(job: Job) -> None:
 
     :raises CargoImageError: it does not compile, or a program is not what the image needs
     """
-    restore_patched(job.project.folder)
     owner = metadata(job.project).owner()
+    _refuse_empty(owner)
+    restore_patched(job.project.folder)
     made = programs(_cargo_build(job), owner, job.triple)
     lacking = set(job.project.binaries) - made.keys()
     if lacking or not made:
@@ -86,6 +89,25 @@ def build(job: Job) -> None:
             shutil.copy(path, OUT / name)
             needed = program.check(OUT / name, job.toolchain, vendored=job.wishes.openssl == "vendored")
             say(f"{name} needs {', '.join(needed) or 'no shared library'}")
+
+
+def require_project(folder: Path) -> None:
+    """:raises CargoImageError: there is no Cargo project in a folder"""
+    if not (folder / "Cargo.toml").is_file():
+        raise CargoImageError(
+            "there is no Cargo.toml here", where=folder,
+            hint="the project must be there first. In the Dockerfile: COPY --from=manifests . .",
+        )  # fmt: skip
+
+
+def _refuse_empty(owner: Package) -> None:
+    """What stands in the place of the real programs while dependencies are compiled is no program to ship."""
+    for target in owner.targets:
+        if target.source.is_file() and target.source.read_bytes().startswith(EMPTY.encode()):
+            raise CargoImageError(
+                "is still the empty program that dependencies were compiled with", where=target.source,
+                hint="the source must be there first. In the Dockerfile: COPY --from=source . .",
+            )  # fmt: skip
 
 
 def programs(printed: str, owner: Package, triple: str) -> dict[str, Path]:

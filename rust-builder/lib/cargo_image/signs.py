@@ -168,9 +168,8 @@ def _not_compiled(output: str, failed: re.Match[str], folder: Path) -> CargoImag
     why = _shortened(said, DIAGNOSTIC_LINES)
     place = re.search(r"^\s*--> (?P<place>[^\n]+?:\d+):\d+$", said, re.MULTILINE)
     return _found(RUSTC, said, folder, why) or CargoImageError(
-        f"{failed[1]} does not compile", where=place["place"] if place else folder, why=why,
-        hint="the errors stand above",
-    )  # fmt: skip
+        f"{failed[1]} does not compile", where=place["place"] if place else folder, why=why, hint="mend it"
+    )
 
 
 def _found(signs: Sequence[Sign], said: str, folder: Path, why: str) -> CargoImageError | None:
@@ -186,10 +185,12 @@ def _found(signs: Sequence[Sign], said: str, folder: Path, why: str) -> CargoIma
 
 
 def _own_words(output: str) -> str:
-    """From Cargo's last ``error:`` on, with its causes; all if there is none. rustc's errors have a number mostly, and
-    are always followed by one of Cargo's."""
-    starts = [found.start() for found in re.finditer(r"^error: ", output, re.MULTILINE)]
-    return output[starts[-1] if starts else 0 :]
+    """Cargo's last error; and the one before it, where the last only says whose manifest that one is about."""
+    errors = list(re.finditer(r"^error: ", output, re.MULTILINE))
+    if not errors:
+        return output.rstrip()
+    about = len(errors) > 1 and output.startswith("error: failed to load manifest", errors[-1].start())
+    return output[errors[-2 if about else -1].start() :].rstrip()
 
 
 def _shortened(said: str, limit: int) -> str:
