@@ -14,7 +14,7 @@ from archway.build import Building
 from archway.cargo_folders import read_manifest
 from archway.catalog import Catalog, Image
 from archway.engine import Engine
-from archway.errors import UsageError
+from archway.errors import BuildError, UsageError
 from archway.metadata import Release
 from archway.metadata_cargo import Cargo
 from archway.openssl import Answer, Subject, ask
@@ -66,7 +66,12 @@ class OpensslRequest:
         own = self._folder(engine, settings) if self.path else None
         builder = rust_builder(engine, settings, catalog)
         subjects = [own] if own else self._subjects(engine, settings, requests, builder)
-        return [ask(engine, settings, subject, builder=builder, undo=self.undo) for subject in subjects]
+        try:
+            return [ask(engine, settings, subject, builder=builder, undo=self.undo) for subject in subjects]
+        except BuildError as failed:
+            # A folder has no image.toml in which a package could be named.
+            why = failed.why.replace("[cargo] package in image.toml", "--package NAME") if self.path else failed.why
+            raise type(failed)(failed.what, where=failed.where or None, why=why, hint=failed.hint) from None
 
     def _requests(self, engine: Engine, catalog: Catalog) -> Sequence[Request]:
         names = self.operators or tuple(image.folder.name for image in catalog if is_rust(image))
