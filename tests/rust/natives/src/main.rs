@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (major, minor, patch) = git2::Version::get().libgit2_version();
     println!("libgit2 {major}.{minor}.{patch}");
 
-    let name = libgssapi::name::Name::new(b"host@localhost", Some(&libgssapi::oid::GSS_NT_HOSTBASED_SERVICE))?;
+    let name = libgssapi::name::Name::new(b"host@localhost", Some(libgssapi::oid::GSS_NT_HOSTBASED_SERVICE))?;
     println!("krb5: {name}");
     Ok(())
 }
