@@ -17,9 +17,8 @@ from archway.errors import ArchwayError, Location, MachineError, MetadataError
 from archway.kubernetes_api import ApiError, KubernetesApi, access_of
 from archway.kubernetes_containers import Container, Wish, running
 from archway.metadata import find_line
-from archway.plan import make_plan
+from archway.plan import plan_image
 from archway.platforms import Platform
-from archway.selection import Request
 from archway.settings import Settings
 from archway.smoke_checks import LOOPBACK
 from archway.targets import Step
@@ -60,9 +59,7 @@ def server_steps(catalog: Catalog, platform: Platform, *, wanted_by: Image) -> t
             why="the operator is run against the Kubernetes API server in it",
             hint=f"copy the folder {SERVER} from archway's own repository, or remove [kubernetes]",
         )
-    image = catalog.image(SERVER)
-    request = Request(image=image, release=image.release(), platforms=(platform,))
-    return make_plan(catalog, [request], build_platform=platform)
+    return plan_image(catalog, SERVER, platform)
 
 
 def build_server(engine: Engine, settings: Settings, steps: tuple[Step, ...]) -> str:

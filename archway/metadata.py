@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -177,13 +177,7 @@ def read_metadata(path: Path, *, shown: str) -> Metadata:
         raise MetadataError(f"is not UTF-8 at byte {broken.start}", where=shown) from None
     except OSError as denied:
         raise MetadataError(f"cannot be read: {denied.strerror}", where=shown) from None
-    try:
-        tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as broken:
-        line = re.search(r"at line (\d+)", str(broken))
-        raise MetadataError(
-            f"is no valid TOML: {broken}", where=Location(shown, int(line[1]) if line else None)
-        ) from None
+    tables = parse_toml(text, shown=shown)
     mistakes = Mistakes()
     try:
         metadata = Metadata.model_validate(tables)
@@ -197,6 +191,19 @@ def read_metadata(path: Path, *, shown: str) -> Metadata:
     _check_releases(metadata, text, shown, mistakes)
     mistakes.check()
     return metadata
+
+
+def parse_toml(text: str, *, shown: str, hint: str = "") -> Mapping[str, object]:
+    """The tables of a file.
+
+    :raises MetadataError: it is no TOML; with the line where that is known
+    """
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as broken:
+        line = re.search(r"at line (\d+)", str(broken))
+        where = Location(shown, int(line[1]) if line else None)
+        raise MetadataError(f"is no valid TOML: {broken}", where=where, hint=hint) from None
 
 
 def _message(kind: str, message: str, loc: tuple[int | str, ...]) -> str:

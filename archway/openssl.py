@@ -7,7 +7,6 @@ tells how.
 from __future__ import annotations
 
 import difflib
-import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from archway.cargo_folders import project_files, write_manifests
 from archway.engine import Engine
 from archway.errors import BuildError, MachineError, UsageError
 from archway.extraction import extract
+from archway.files import write_whole
 from archway.metadata_cargo import Cargo
 from archway.platforms import Platform
 from archway.scratch import scratch
@@ -217,25 +217,15 @@ def write(answer: Answer) -> list[Path]:
     written: list[Path] = []
     try:
         for path, (_, after) in paths.items():
-            _replace(path, after.encode())
+            write_whole(path, after.encode())
             written.append(path)
     except OSError as denied:
         for path in written:
-            _replace(path, paths[path][0].encode())
+            write_whole(path, paths[path][0].encode())
         raise MachineError(
             f"cannot be written: {denied.strerror}", where=path, hint="nothing was changed; look at its owner and mode"
         ) from None
     return written
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.chmod(path.stat().st_mode & 0o777)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def rows(answers: Sequence[Answer]) -> list[list[str]]:

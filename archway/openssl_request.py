@@ -15,11 +15,10 @@ from archway.cargo_folders import read_manifest
 from archway.catalog import Catalog, Image
 from archway.engine import Engine
 from archway.errors import BuildError, UsageError
-from archway.metadata import Release
 from archway.metadata_cargo import Cargo
 from archway.openssl import Answer, Subject, ask
-from archway.plan import make_plan
-from archway.platforms import Platform, parse_platforms
+from archway.plan import plan_image
+from archway.platforms import parse_platforms
 from archway.provided import RUST_BUILDER, cargo_of, shown_source, source_of
 from archway.selection import Request, Selection
 from archway.settings import Settings
@@ -74,12 +73,10 @@ class OpensslRequest:
             raise type(failed)(failed.what, where=failed.where or None, why=why, hint=failed.hint) from None
 
     def _requests(self, engine: Engine, catalog: Catalog) -> Sequence[Request]:
-        names = self.operators or tuple(image.folder.name for image in catalog if is_rust(image))
-        if not names:
+        all_rust = () if self.operators else tuple(image.name for image in catalog if is_rust(image))
+        if not (self.operators or all_rust):
             return ()
-        selection = Selection(operators=names, arch=self.arch) if self.operators else Selection(
-            images=tuple(image.name for image in catalog if is_rust(image)), arch=self.arch
-        )  # fmt: skip
+        selection = Selection(operators=self.operators, images=all_rust, arch=self.arch)
         requests = selection.requests(catalog, native=lambda: engine.platform)
         for request in requests:
             if not is_rust(request.image):
@@ -171,11 +168,7 @@ def package_of(folder: Path) -> str:
 
 def is_rust(image: Image) -> bool:
     """Whether an image is made of a Cargo project."""
-    return (image.folder / "Cargo.toml").is_file() or any(map(_has_source, image.releases))
-
-
-def _has_source(release: Release) -> bool:
-    return release.source is not None
+    return (image.folder / "Cargo.toml").is_file() or any(release.source for release in image.releases)
 
 
 def rust_builder(engine: Engine, settings: Settings, catalog: Catalog) -> str:
@@ -187,9 +180,6 @@ def rust_builder(engine: Engine, settings: Settings, catalog: Catalog) -> str:
         raise UsageError(
             f"there is no image {RUST_BUILDER} in this monorepo", hint="docs/operators.md tells what it is"
         )
-    image = catalog.image(RUST_BUILDER)
-    here: Platform = engine.platform
-    request = Request(image=image, release=image.release(), platforms=(here,))
-    steps = make_plan(catalog, [request], build_platform=here)
+    steps = plan_image(catalog, RUST_BUILDER, engine.platform)
     Building(engine=engine, settings=settings).run(steps)
     return str(steps[-1].reference)

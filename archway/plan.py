@@ -48,6 +48,13 @@ def make_plan(
     return _in_order(planner.steps)
 
 
+def plan_image(catalog: Catalog, name: str, platform: Platform) -> tuple[Step, ...]:
+    """The plan for the default release of one image of the monorepo, on the machine's own platform."""
+    image = catalog.image(name)
+    wanted = Request(image=image, release=image.release(), platforms=(platform,))
+    return make_plan(catalog, [wanted], build_platform=platform)
+
+
 def _in_order(steps: Mapping[Target, Step]) -> tuple[Step, ...]:
     """Each step after those that it stands on."""
     ordered: dict[Target, Step] = {}

@@ -5,13 +5,8 @@ It is committed with the monorepo, so that others can name exactly these images:
 
 from __future__ import annotations
 
-import fcntl
-import re
-import shutil
 import tomllib
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +15,8 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from archway.errors import Location, MetadataError, Mistakes, UsageError
-from archway.metadata import find_line
+from archway.files import alone, write_whole
+from archway.metadata import find_line, parse_toml
 from archway.platforms import Platform
 from archway.references import Reference
 from archway.table import Table
@@ -87,7 +83,8 @@ def record(root: Path, entries: Sequence[PublishedImage]) -> bool:
     """
     if not entries:
         return False
-    with _alone(root):
+    # So that no run loses what another one adds.
+    with alone(root / ".archway" / f"{LOCK}.lock"):
         before = _text(root)
         after = render(merge(_parse(before) if before else (), entries))
         if after == before:
@@ -133,12 +130,9 @@ def _text(root: Path) -> str:
 
 
 def _parse(text: str) -> tuple[PublishedImage, ...]:
+    tables = parse_toml(text, shown=LOCK, hint=_REPAIR)
     try:
-        found = _Lock.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as broken:
-        line = re.search(r"at line (\d+)", str(broken))
-        where = Location(LOCK, int(line[1]) if line else None)
-        raise MetadataError(f"is no valid TOML: {broken}", where=where, hint=_REPAIR) from None
+        found = _Lock.model_validate(tables)
     except ValidationError as invalid:
         mistakes = Mistakes()
         for mistake in invalid.errors():
@@ -156,23 +150,5 @@ def _parse(text: str) -> tuple[PublishedImage, ...]:
     return tuple(found.image)
 
 
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """One run at a time reads and writes the file, so that none loses what another one adds."""
-    place = root / ".archway" / f"{LOCK}.lock"
-    place.parent.mkdir(exist_ok=True)
-    with place.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # freed by the system when the file is closed, also when we are killed
-        yield
-
-
 def _write(path: Path, text: str) -> None:
-    target = path.resolve()
-    made = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        made.write_text(text, encoding="utf-8")
-        if target.exists():
-            shutil.copymode(target, made)
-        made.replace(target)
-    finally:
-        made.unlink(missing_ok=True)
+    write_whole(path.resolve(), text.encode())  # what a link leads to is replaced, not the link

@@ -1,14 +1,12 @@
-"""Files that outputs are written to: refused before the work when they cannot be, and never half-written."""
+"""Files that outputs are written to: refused before the work when they cannot be."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from archway.errors import UsageError
+from archway.files import beside
 
 # XML 1.0 has no way to write the others, and JSON none that all readers take.
 _UNWRITABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,28 +25,11 @@ def check_writable(name: str) -> Path:
         what = "is a folder" if path.is_dir() else "is not an ordinary file"
         raise UsageError(what, where=name, hint="name a file for the results; for results on stdout: --json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(path) as tried:
+    with beside(path) as tried:
         tried.touch(exist_ok=False)
     return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it meanwhile has the old one or the new one."""
-    with _beside(path) as made:
-        made.write_bytes(content)
-        made.replace(path)
 
 
 def legible(text: str) -> str:
     """A text that every reader of XML and JSON takes: control characters and halves of characters become ``\\xNN``."""
     return _UNWRITABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A name beside a file, for what is replaced in one step; nothing is left there, whatever happens."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield made
-    finally:
-        made.unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from junitparser import Attr, Failure, JUnitXml, SystemErr, SystemOut, TestCase, TestSuite
 
-from archway.outputs.files import legible, write_whole
+from archway.files import write_whole
+from archway.outputs.files import legible
 from archway.rules import RULES
 from archway.verify.findings import Finding, Report, count
 

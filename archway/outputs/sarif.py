@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from archway import log
-from archway.outputs.files import legible, write_whole
+from archway.files import write_whole
+from archway.outputs.files import legible
 from archway.rules import RULES, Rule, Subject
 from archway.verify.findings import Finding, Report
 

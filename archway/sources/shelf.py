@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import re
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from archway import log
 from archway.docker import NO_SPACE
 from archway.errors import NoSpaceError
+from archway.files import alone
 from archway.inputs import context_digest
 from archway.scratch import scratch
 from archway.settings import Settings
@@ -63,8 +63,7 @@ def _put(made: Path, place: Path, old: Path) -> None:
     What another run has put there meanwhile stays: that run may read it by now, and it is the same.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.parent.with_name(f"{place.parent.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # freed by the system when the file is closed, also when we are killed
+    with alone(place.parent.with_name(f"{place.parent.name}.lock")):
         if _is_whole(place):
             return
         with suppress(FileNotFoundError):

@@ -22,8 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cargo_image.cargo import metadata
+from cargo_image.edits import apply
 from cargo_image.errors import CargoImageError
-from cargo_image.manifest import apply, plan_edit, plan_undo
+from cargo_image.manifest import plan_edit, plan_undo
 from cargo_image.openssl import State, decide
 from cargo_image.project import Project
 from cargo_image.tree import dependency_tree

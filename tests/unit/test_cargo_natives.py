@@ -6,7 +6,8 @@ import pytest
 
 from cargo_image.errors import CargoImageError
 from cargo_image.native_crates import TABLE
-from cargo_image.natives import Need, check, environment, gnu_triplet
+from cargo_image.natives import Need, check, environment
+from cargo_image.toolchain import gnu_triplet
 from cargo_image.tree import parse_tree
 from cargo_image.variables import Variable
 

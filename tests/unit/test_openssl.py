@@ -91,7 +91,7 @@ def test_all_files_or_none(project: Path) -> None:
         subject=found.subject, verdicts=(), edits={**found.edits, "locked/Cargo.lock": ("old\n", "new\n")}
     )  # fmt: skip
     # A folder in the place of the temporary file: also root cannot write there.
-    (project / f"locked/.Cargo.lock.{os.getpid()}.part").mkdir()
+    (project / f"locked/.Cargo.lock.{os.getpid()}").mkdir()
     with pytest.raises(MachineError, match="cannot be written"):
         write(both)
 

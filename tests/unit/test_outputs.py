@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archway.errors import UsageError
+from archway.files import write_whole
 from archway.outputs import sarif as sarif_module
-from archway.outputs.files import check_writable, legible, write_whole
+from archway.outputs.files import check_writable, legible
 from archway.outputs.junit import MOST, junit, write_junit
 from archway.outputs.sarif import sarif, write_sarif
 from archway.platforms import Platform

@@ -15,7 +15,7 @@ from cargo_image.program import MACHINES
 from cargo_image.toolchain import Toolchain, configuration, of_platform, read
 
 FOLDER = Path(__file__).parents[2] / "rust-builder"
-NAMES = FOLDER / "platforms.tsv"
+NAMES = FOLDER / "lib/cargo_image/platforms.tsv"
 
 
 def test_names_are_those_of_the_one_table() -> None:

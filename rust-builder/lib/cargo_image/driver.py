@@ -8,6 +8,7 @@ and never kept.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -19,8 +20,9 @@ from pathlib import Path
 
 from cargo_image import cache, natives, openssl, program
 from cargo_image.cargo import Package, metadata, resolve, run_cargo
+from cargo_image.edits import apply
 from cargo_image.errors import CargoImageError
-from cargo_image.manifest import apply, plan_edit
+from cargo_image.manifest import plan_edit
 from cargo_image.openssl import State, Verdict
 from cargo_image.project import Project, Wishes
 from cargo_image.toolchain import Toolchain
@@ -198,6 +200,7 @@ def _check_natives(job: Job) -> None:
         say(str(need))
 
 
+@functools.cache
 def native_triple() -> str:
     """The triple of this machine."""
     return run_cargo(["-vV"], Path("/")).split("host: ")[1].split()[0]
@@ -227,9 +230,9 @@ def environment(job: Job) -> dict[str, str]:
 
 
 def forget_folders(project: Project, targets: Sequence[str]) -> None:
-    """Leave nothing of the STUBS, which Cargo would take for the real thing: those are newer than the source.
+    """Leave nothing of the empty programs, which Cargo would take for the real thing: those are newer than the source.
 
-    A stub is made of every package that lies in a folder, be it a member of the workspace or not. ``cargo clean`` with
+    One stands in every package that lies in a folder, be it a member of the workspace or not. ``cargo clean`` with
     a target leaves part of what was made for the build machine (macros, build scripts and what they stand on).
     """
     found = metadata(project, targets).packages

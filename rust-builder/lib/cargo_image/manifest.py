@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl, urlsplit
 from cargo_image import block
 from cargo_image.cargo import Metadata, Package, metadata, resolve, run_cargo
 from cargo_image.edits import Edits
-from cargo_image.edits import apply as apply
 from cargo_image.errors import CargoImageError
 from cargo_image.lock import carried_over, unwanted_changes
 from cargo_image.openssl import SYS, VENDORED, State, Verdict

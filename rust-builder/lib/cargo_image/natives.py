@@ -9,11 +9,9 @@ from pathlib import Path
 
 from cargo_image.errors import CargoImageError
 from cargo_image.native_crates import TABLE, Native, Place
+from cargo_image.toolchain import gnu_triplet
 from cargo_image.tree import Node, Tree
 from cargo_image.variables import Variable, for_target
-
-_GNU = {"armv7": "arm", "riscv64gc": "riscv64"}
-"""The first word of Debian's triplet where it is not that of Rust's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,12 +73,6 @@ def environment(target: str, build_target: str, known: Mapping[str, Variable]) -
         made |= {name: value for name, value in plain.items() if for_target(name, target, known) is None}
         made |= {f"{prefix}_{name}": value for name, value in own.items() if for_target(name, target, known) is None}
     return made
-
-
-def gnu_triplet(target: str) -> str:
-    """Debian's name of a folder of libraries: ``aarch64-linux-gnu`` for ``aarch64-unknown-linux-gnu``."""
-    architecture, _, rest = target.replace("-unknown-", "-", 1).partition("-")
-    return f"{_GNU.get(architecture, architecture)}-{rest}"
 
 
 def _of(tree: Tree, place: Place) -> Iterable[Node]:

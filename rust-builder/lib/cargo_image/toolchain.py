@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cargo_image.errors import CargoImageError
 
-TABLE = Path("/usr/local/share/cargo-image/platforms.tsv")
+TABLE = Path(__file__).with_name("platforms.tsv")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +49,11 @@ def read(table: Path = TABLE) -> tuple[Toolchain, ...]:
     """All platforms that have names."""
     with table.open(newline="") as file:
         return tuple(Toolchain(**row) for row in csv.DictReader(file, delimiter="\t"))
+
+
+def gnu_triplet(triple: str, table: Path = TABLE) -> str:
+    """GNU's name of a target, which Debian's folders of libraries have: ``aarch64-linux-gnu``."""
+    return next(toolchain.gnu for toolchain in read(table) if toolchain.rust == triple)
 
 
 def of_platform(platform: str, table: Path = TABLE) -> Toolchain:
