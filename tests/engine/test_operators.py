@@ -126,6 +126,9 @@ def test_cluster_that_names_no_image_gets_the_published_one(inv: Inv, rust: Rust
     rust.built("kafka-operator", engine.platform)
     with checkout(REPOSITORY) as copy:
         (copy / "images.lock.toml").write_text(PUBLISHED)
+        (copy / "products/kafka").mkdir(exist_ok=True)
+        (copy / "products/kafka/image.toml").write_text('release = [{ version = "4.4.0" }]\n')
+        (copy / "products/kafka/Dockerfile").write_text("FROM base\n")
         (copy / "operators/kafka/test/cluster.yaml").write_text(CLUSTER)
         (copy / "operators/kafka/test/expected.yaml").write_text(EXPECTED)
         built = inv(copy, "build", "--operator", "kafka")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -38,6 +39,12 @@ def build(small: Monorepo, inv: Inv) -> Callable[..., Ran]:
     return run
 
 
+@pytest.fixture
+def never_built() -> str:
+    """A word that BuildKit has not seen: not even when these tests run again with its cache."""
+    return f"changed-{uuid4().hex}"
+
+
 def log_of(small: Monorepo, platform: Platform) -> str:
     return (small.root / f".archway/logs/test-small-1-{platform.tag}.log").read_text()
 
@@ -61,15 +68,17 @@ def name_of(image: str, platform: Platform) -> str:
     return f"localhost:5000/archway-tests/{image}:1-0.1.0-dev-{platform.tag}"
 
 
-def test_changed_line_compiles_the_program_only(small: Monorepo, build: Callable[..., Ran], foreign: Platform) -> None:
+def test_changed_line_compiles_the_program_only(
+    small: Monorepo, build: Callable[..., Ran], foreign: Platform, never_built: str
+) -> None:
     """After a change in the source nothing is compiled that comes from elsewhere; in the image is the new program."""
     first = build("--arch", foreign.tag)
-    edit(small.root / "test-small/src/main.rs", "small: ", "changed: ")
+    edit(small.root / "test-small/src/main.rs", "small: ", f"{never_built}: ")
     second = build("--arch", foreign.tag)
 
     assert (first.exit_code, second.exit_code) == (0, 0), second.stderr
     assert compiled(log_of(small, foreign)) == {"small"}
-    assert b"changed: " in program(name_of("test-small", foreign), foreign, PROGRAM)
+    assert f"{never_built}: ".encode() in program(name_of("test-small", foreign), foreign, PROGRAM)
 
 
 def test_older_source_is_compiled_too(small: Monorepo, build: Callable[..., Ran], engine: Engine) -> None:
@@ -106,12 +115,15 @@ PROGRAM = "/usr/local/bin/small"
 
 
 def test_new_dependency_leaves_the_others_as_they_were(
-    small: Monorepo, build: Callable[..., Ran], engine: Engine
+    small: Monorepo, build: Callable[..., Ran], engine: Engine, never_built: str
 ) -> None:
     """What was compiled once for this package and platform is taken from the cache when the manifest changes."""
     build()
-    edit(small.root / "test-small/Cargo.toml", 'version = "0.1.0"', 'version = "0.2.0"')
-    edit(small.root / "test-small/Cargo.lock", 'name = "small"\nversion = "0.1.0"', 'name = "small"\nversion = "0.2.0"')
+    edit(small.root / "test-small/Cargo.toml", 'version = "0.1.0"', f'version = "0.1.0-{never_built}"')
+    edit(
+        small.root / "test-small/Cargo.lock",
+        'name = "small"\nversion = "0.1.0"', f'name = "small"\nversion = "0.1.0-{never_built}"',
+    )  # fmt: skip
     again = build()
 
     assert again.exit_code == 0, again.stderr
