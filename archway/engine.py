@@ -238,6 +238,7 @@ class Engine:
         labels: Mapping[str, str],
         heard: Callable[[str], None],
         ports: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> int:
         """Run a command in an image, in place of its own, and pass on each line that it prints.
 
@@ -254,6 +255,7 @@ class Engine:
                     command[1:],
                     entrypoint=command[0] if command else None,
                     publish=[("127.0.0.1:", port) for port in ports],
+                    envs=dict(environment or {}),
                     name=name,
                     platform=str(platform),
                     labels=dict(labels),
@@ -292,6 +294,38 @@ class Engine:
         with telling():
             endpoints = self._client.context.inspect(None).endpoints or {}
         return (endpoints["docker"].host if "docker" in endpoints else "") or ""
+
+    def execute(self, name: str, command: list[str]) -> tuple[int, list[str]] | None:
+        """Run a command in a running container.
+
+        :returns: its exit code and the lines that it printed; None where the container does not run
+        """
+        from python_on_whales.exceptions import DockerException
+
+        lines: list[str] = []
+        with telling():
+            try:
+                printed = self._client.container.execute(name, command, stream=True)
+                for _, line in cast("Iterator[tuple[str, bytes]]", printed):
+                    lines.append(line.decode(errors="replace").rstrip("\r\n"))
+            except DockerException as failed:
+                return (failed.return_code, lines) if self._runs(name) else None
+        return 0, lines
+
+    def _runs(self, name: str) -> bool:
+        from python_on_whales.exceptions import NoSuchContainer
+
+        try:
+            return bool(self._client.container.inspect(name).state.running)
+        except NoSuchContainer:
+            return False
+
+    def stop(self, name: str, seconds: int) -> None:
+        """Ask a container to end (SIGTERM), and kill it when it has not after so many seconds."""
+        from python_on_whales.exceptions import NoSuchContainer
+
+        with telling(), suppress(NoSuchContainer):
+            self._client.container.stop(name, time=seconds)
 
     def kill(self, name: str) -> None:
         """End a container, if it still runs."""

@@ -68,7 +68,7 @@ class Http(Table):
 
 
 class Smoke(Table):
-    """``[smoke]``: what proves that the image does its work: a command that is run in it, and checks from outside."""
+    """``[smoke]``: what proves that the image does its work: a command that is run in it, and checks while it runs."""
 
     command: list[str] = Field(default=[], min_length=1)
     expect: str = ""
@@ -76,6 +76,8 @@ class Smoke(Table):
     timeout: int = Field(default=120, ge=1, le=86_400)
     port: Port | None = None
     http: Http | None = None
+    probe: list[str] = Field(default=[], min_length=1)
+    env: dict[ArgumentName, str] = Field(default_factory=dict)
 
     @field_validator("http")
     @classmethod
@@ -88,13 +90,13 @@ class Smoke(Table):
     @model_validator(mode="after")
     def _proves_something(self) -> Self:
         if not (self.command or self.served):
-            raise ValueError("nothing is tested: say command, port or [smoke.http]")
+            raise ValueError("nothing is tested: say command, probe, port or [smoke.http]")
         return self
 
     @property
     def served(self) -> bool:
-        """It is asked from outside, and ended when it has answered."""
-        return self.port is not None or self.http is not None
+        """It is asked while it runs, and ended when it has answered."""
+        return bool(self.ports or self.probe)
 
     @property
     def http_port(self) -> int:

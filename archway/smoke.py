@@ -18,8 +18,8 @@ from archway.machine.guard import require_emulation
 from archway.metadata import Smoke
 from archway.references import tag
 from archway.settings import Settings
-from archway.smoke_checks import Visit, asked, is_here, visiting
-from archway.smoke_verdict import Ending, judge, missing_text
+from archway.smoke_checks import Visit, asked, is_here, probed, visiting
+from archway.smoke_verdict import STOP, Ending, judge, missing_text
 from archway.targets import Step, Target
 
 
@@ -173,11 +173,11 @@ def resolve_images(engine: Engine, settings: Settings, steps: Iterable[Step]) ->
 
 def _check_reach(engine: Engine, test: SmokeTest) -> None:
     """:raises MachineError: the test asks a port from outside, and the engine is on another machine"""
-    if test.smoke.served and not is_here(engine.endpoint):
+    if test.smoke.ports and not is_here(engine.endpoint):
         raise MachineError(
             f"{test}: its port cannot be asked from here",
             why=f"the engine is at {engine.endpoint}, and ports are published on loopback of that machine",
-            hint="run it there, or give [smoke] a command that asks from inside, without port and [smoke.http]",
+            hint="run it there, or give [smoke] a probe, which asks from inside, in place of port and [smoke.http]",
         )
 
 
@@ -225,8 +225,23 @@ def _run(
     def end() -> None:
         engine.kill(name)
 
+    def answered() -> None:
+        if smoke.probe:
+            engine.stop(name, STOP)
+        else:
+            end()
+
+    def heard(line: str) -> None:
+        output.hear(line)
+        file.write(f"{line}\n")
+        progress(line)
+
     def lacking() -> str | None:
         found = asked(smoke, lambda port: engine.published(name, port))
+        if found == "" and smoke.ready and output.ready is None:
+            found = missing_text(smoke, output.lines)
+        if found == "":
+            found = probed(smoke, lambda: engine.execute(name, smoke.probe), heard)
         return missing_text(smoke, output.lines) if found == "" else found
 
     path = _logfile(settings, test)
@@ -234,17 +249,11 @@ def _run(
     with (
         path.open("w", encoding="utf-8", buffering=1) as file,
         _limit(smoke.timeout, end),
-        visiting(lacking, end) if smoke.served else nullcontext() as visit,
+        visiting(lacking, answered) if smoke.served else nullcontext() as visit,
     ):
-
-        def heard(line: str) -> None:
-            output.hear(line)
-            file.write(f"{line}\n")
-            progress(line)
-
         exit_code = engine.run(
             image, smoke.command, name=name, platform=test.step.target.platform, ports=smoke.ports,
-            labels={"dev.archway.smoke": str(test.step.target)}, heard=heard,
+            environment=smoke.env, labels={"dev.archway.smoke": str(test.step.target)}, heard=heard,
         )  # fmt: skip
     return exit_code, visit
 

@@ -1,4 +1,4 @@
-"""Asks a running container from outside: whether a port of it listens, and what its HTTP server says."""
+"""Asks a running container: whether a port of it listens, what its HTTP server says, and what a probe in it finds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
+from archway.docker import last_lines
 from archway.errors import ArchwayError
 from archway.metadata import Http, Smoke
 
@@ -87,6 +88,26 @@ def asked(smoke: Smoke, published: Callable[[int], int | None]) -> str | None:
         if lacking := check(number):
             path = smoke.http.path if smoke.http and check is not knock else ""
             return f"port {port}{path}: {lacking}" if published(port) else None
+    return ""
+
+
+def probed(
+    smoke: Smoke, execute: Callable[[], tuple[int, list[str]] | None], heard: Callable[[str], None]
+) -> str | None:
+    """In what the probe failed, or an empty text; None where the container does not run.
+
+    :param execute: runs it
+    :param heard: gets what a probe printed that went well
+    """
+    if not smoke.probe:
+        return ""
+    if (ran := execute()) is None:
+        return None
+    exit_code, lines = ran
+    if exit_code:
+        return f"its probe ended with exit code {exit_code}:\n{last_lines(chr(10).join(lines), 15)}"
+    for line in lines:
+        heard(line)
     return ""
 
 

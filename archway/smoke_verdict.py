@@ -11,6 +11,10 @@ from archway.metadata import Smoke
 CRASHES = {132: "SIGILL", 133: "SIGTRAP", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV"}
 """Exit codes of programs that crashed. The numbers are Linux's, not those of the system that asks."""
 CANNOT_RUN, NOT_FOUND, KILLED = 126, 127, 137
+STOP = 60
+"""Seconds within which a server must end after SIGTERM; under QEMU they need some."""
+STOPPED = {0, 143}
+"""How servers end that were asked to: by themselves, or by the signal."""
 JVM_CRASH = "A fatal error has been detected by the Java Runtime Environment"
 _QEMU_CRASH = re.compile(
     rf"qemu: uncaught target signal \d+|{JVM_CRASH}|^(.*: )?(Segmentation fault|Illegal instruction|Bus error)\b",
@@ -41,6 +45,8 @@ def missing_text(smoke: Smoke, lines: Sequence[str]) -> str:
 def judge(smoke: Smoke, ending: Ending) -> str:
     """Why a smoke test failed, or an empty text when it passed."""
     lacking = ending.lacking if smoke.served else missing_text(smoke, ending.lines)
+    if not lacking and smoke.probe:
+        return _stopped(smoke, ending)
     if not lacking and (smoke.served or ending.exit_code == 0):
         return ""
     return (
@@ -49,6 +55,16 @@ def judge(smoke: Smoke, ending: Ending) -> str:
         or _not_run(ending)
         or (_ended(ending) if smoke.served or ending.exit_code else lacking)
     )
+
+
+def _stopped(smoke: Smoke, ending: Ending) -> str:
+    if ending.exit_code in STOPPED:
+        return ""
+    if ending.exit_code == KILLED and ending.seconds >= smoke.timeout:
+        return f"it did its work, and had not ended after SIGTERM when its {smoke.timeout} s were over"
+    if ending.exit_code == KILLED:
+        return f"it did its work, and still ran {STOP} s after SIGTERM: does the signal reach it (tini, exec)?"
+    return f"it did its work, and ended with exit code {ending.exit_code} after SIGTERM"
 
 
 def _crash(ending: Ending) -> str:

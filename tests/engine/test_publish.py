@@ -22,7 +22,10 @@ from archway.errors import BuildError
 from archway.plan import make_plan
 from archway.platforms import Platform
 from archway.published import read
-from archway.selection import Selection
+from archway.selection import Request, Selection
+from archway.settings import load
+from archway.smoke import smoke_test
+from archway.targets import Step
 from tests.engine.hive import Built
 from tests.engine.run import ORGANIZATION, REPOSITORY, Inv, command, surroundings
 from tests.images import Pushed
@@ -162,12 +165,18 @@ def test_promoted_list_works_on_both_platforms(
         subprocess.run(
             ["docker", "pull", "--quiet", "--platform", str(platform), name], check=True, capture_output=True
         )
-        done = subprocess.run(
-            ["docker", "run", "--rm", "--platform", str(platform), "--entrypoint", "/opt/hive/bin/smoke", name],
-            capture_output=True, text=True, check=False, timeout=900,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        assert "smoke: stopped" in done.stdout
+        step = step_of("hive", platform)
+        assert step.image.metadata.smoke
+        result = smoke_test(engine, load(REPOSITORY), step, step.image.metadata.smoke, image=name)
+        assert result.failure is None, str(result.failure)
+
+
+def step_of(product: str, platform: Platform) -> Step:
+    """How a product of this monorepo is built for a platform."""
+    catalog = Catalog(load(REPOSITORY))
+    image = catalog.image(product)
+    wanted = Request(image=image, release=image.release(), platforms=(platform,))
+    return next(step for step in make_plan(catalog, [wanted], build_platform=Platform.native()) if step.requested)
 
 
 def small(folder: Path, registry: str, content: str) -> Monorepo:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import archway.smoke
 from archway import bootstrap
 from archway.catalog import Catalog
 from archway.contexts import Names
@@ -26,7 +29,7 @@ from tests.engine.run import ORGANIZATION, Inv
 from tests.monorepo import Monorepo
 
 SERVER = r"""
-use strict; use Socket; $| = 1;
+use strict; use Socket; $| = 1; $SIG{TERM} = sub { exit 0 };
 my ($port, $wait, $answer) = @ARGV;
 print "starting\n"; sleep $wait;
 socket(my $door, PF_INET, SOCK_STREAM, 0) or die; setsockopt($door, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -128,6 +131,38 @@ def test_servers_are_asked_from_outside(monorepo: Monorepo, engine: Engine) -> N
     ended = failure(tested("sh", "-c", "echo why; exit 3", port=8080, timeout=30))
     assert "it ended with exit code 3; " in ended
     assert "\n  why\n" in ended
+    assert left() == ""
+
+
+def test_probe_is_a_client_in_the_running_container(
+    monorepo: Monorepo, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is run again until it goes well, what it prints is expected of it, and the container must stop on SIGTERM."""
+    tested = server(monorepo, engine, engine.platform)
+    probe = ["sh", "-c", "test -e /tmp/again && echo asked twice || { touch /tmp/again; echo not yet; exit 4; }"]
+
+    probe = ["sh", "-c", f'{probe[2]} && test "$TOLD" = well']
+    well = tested(probe=probe, ready="listening", expect="asked twice", env={"TOLD": "well"}, timeout=60)
+    assert well.failure is None
+    assert well.ready is not None
+
+    bad = failure(tested(probe=["sh", "-c", "echo no luck >&2; exit 4"], timeout=4))
+    assert "it took longer than its 4 s; its probe ended with exit code 4:\n  no luck" in bad
+
+    nothing = failure(tested(probe=["/nope"], timeout=4))
+    assert "its probe ended with exit code 12" in nothing
+    assert "/nope" in nothing
+
+    mute = failure(tested(probe=["true"], expect="hello", timeout=4))
+    assert "it did not print 'hello'" in mute
+
+    # The first process of a container ignores a signal for which it has no handler.
+    monkeypatch.setattr(archway.smoke, "STOP", 2)
+    deaf = failure(tested("sleep", "90", probe=["true"], timeout=60))
+    assert "it did its work, and still ran" in deaf
+
+    gone = failure(tested("sh", "-c", "sleep 2; exit 3", probe=["false"], timeout=30))
+    assert "it ended with exit code 3; its probe ended with exit code 1" in gone
     assert left() == ""
 
 

@@ -127,6 +127,25 @@ def test_server_is_judged_by_its_answers(
     assert text == judge(SERVER, ending)
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "lacking", "seconds", "text"),
+    [
+        (0, "", 5, ""),
+        (143, "", 5, ""),
+        (1, "", 5, "it did its work, and ended with exit code 1 after SIGTERM"),
+        (137, "", 5, "it did its work, and still ran 60 s after SIGTERM: does the signal reach it (tini, exec)?"),
+        (137, "", 600, "it did its work, and had not ended after SIGTERM when its 600 s were over"),
+        (137, "its probe: no", 600, "it took longer than its 600 s; its probe: no"),
+        (1, "its probe: no", 5, "it ended with exit code 1; its probe: no"),
+    ],
+)
+def test_server_with_a_probe_must_also_stop_well(exit_code: int, lacking: str, seconds: float, text: str) -> None:
+    """After its probe went well a container is asked to end, and how it does so counts."""
+    ending = Ending(exit_code=exit_code, lines=[], seconds=seconds, emulated=False, lacking=lacking)
+
+    assert judge(Smoke(probe=["/probe"], timeout=600), ending) == text
+
+
 class Machine:
     """Stands in for an engine: it has some images, and each test prints one line."""
 
@@ -401,8 +420,11 @@ def test_ports_that_are_asked(monorepo: Monorepo, text: str, ports: tuple[int, .
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("[smoke]\ntimeout = 3\n", 5, "nothing is tested: say command, port or [smoke.http]"),
+        ("[smoke]\ntimeout = 3\n", 5, "nothing is tested: say command, probe, port or [smoke.http]"),
         ("[smoke]\ncommand = []\n", 6, "smoke.command"),
+        ("[smoke]\nprobe = []\n", 6, "smoke.probe"),
+        ('[smoke]\nport = 80\n[smoke.env]\n"a=b" = "c"\n', 8, "smoke.env"),
+        ("[smoke]\nport = 80\n[smoke.env]\nA = 1\n", 8, "smoke.env.A"),
         ("[smoke]\nport = 0\n", 6, "smoke.port"),
         ("[smoke]\nport = 65536\n", 6, "smoke.port"),
         ('[smoke]\nport = "80"\n', 6, "smoke.port"),

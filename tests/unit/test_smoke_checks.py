@@ -11,7 +11,7 @@ import pytest
 
 from archway.errors import ArchwayError, MachineError
 from archway.metadata import Http, Smoke
-from archway.smoke_checks import LOOPBACK, ask, asked, is_here, knock, visiting
+from archway.smoke_checks import LOOPBACK, ask, asked, is_here, knock, probed, visiting
 
 Serve = Callable[[bytes | None], int]
 
@@ -172,3 +172,35 @@ def test_checks_end_when_nothing_is_lacking() -> None:
         "inspect failed",
     ]
     assert visit.lacking == ""
+
+
+PROBE = Smoke(probe=["/probe"])
+
+
+def test_probe_that_went_well_is_heard() -> None:
+    """What it printed counts as printed by the test."""
+    heard: list[str] = []
+
+    assert probed(PROBE, lambda: (0, ["5 messages", "done"]), heard.append) == ""
+    assert heard == ["5 messages", "done"]
+
+
+def test_probe_that_failed_is_told_with_its_last_words() -> None:
+    """Its exit code and the end of what it printed; none of that counts as printed by the test."""
+    heard: list[str] = []
+    lines = [f"line {number}" for number in range(99)]
+
+    assert probed(PROBE, lambda: (3, lines), heard.append) == "\n".join(
+        ["its probe ended with exit code 3:", *lines[-15:]]
+    )
+    assert heard == []
+
+
+def test_probe_of_a_container_that_is_gone_says_nothing() -> None:
+    """What was found before stays."""
+    assert probed(PROBE, lambda: None, pytest.fail) is None
+
+
+def test_without_a_probe_nothing_is_run() -> None:
+    """A test that only asks ports has passed with their answers."""
+    assert probed(Smoke(port=1), lambda: pytest.fail("run"), pytest.fail) == ""
