@@ -1,9 +1,10 @@
 """What is run before a change is merged, and by the release engineer.
 
-    lint      ruff and mypy
-    tests     unit tests (seconds, no engine), registry tests (a real registry), engine tests (a real engine)
-    verify    proof of all images that are built
-    bench     the figures of docs/figures.md
+    lint       ruff and mypy
+    tests      unit tests (seconds, no engine), registry tests (a real registry), engine tests (a real engine)
+    verify     proof of all images that are built
+    bench      the figures of docs/figures.md
+    catalogue  everything that is shipped: built for every platform, proven and run
 
 The logic is archway's; here are only commands.
 """
@@ -55,7 +56,15 @@ def verify(session: nox.Session) -> None:
 
 
 @nox.session
+def catalogue(session: nox.Session) -> None:
+    """Builds, proves and runs all images for every platform, hours from nothing; options after `--` go to each task."""
+    install(session)
+    for task in ("build", "verify", "test"):
+        session.run("inv", task, "--all", "--arch", "all", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
-    """The figures: builds hive again and again on this machine. `nox -s bench -- --check` fails over a limit."""
+    """The figures of this machine: hive and an operator, again and again; `-- catalogue`: every product."""
     install(session)
     session.run("python", "-m", "archway.bench", *session.posargs)

@@ -1,6 +1,6 @@
 """The figures that docs/figures.md explains, measured on this machine.
 
-python -m archway.bench [--check] [--product NAME] [--rounds N] [--emulated-rounds N] [--rust-rounds N]
+python -m archway.bench [catalogue] [--check] [--product NAME] [--rounds N] [--emulated-rounds N] [--rust-rounds N]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archway import log
+from archway.bench.catalogue import catalogue_figures
 from archway.bench.products import Bench, Inv, InvError
 from archway.bench.rust import rust_figures
 from archway.errors import ArchwayError
@@ -21,10 +22,11 @@ from archway.settings import find_root
 def main(words: Sequence[str] | None = None) -> int:
     """Print the figures. With ``--check`` the exit code is 1 when a limit is missed; an error has its own."""
     parser = argparse.ArgumentParser(prog="python -m archway.bench", description="Prints the figures of this machine.")
+    parser.add_argument("what", nargs="?", choices=["catalogue"], help="every product, instead of one and the operator")
     parser.add_argument("--product", default="hive", help="what is built (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=3,
-        help="pairs of cross and native builds; 0 leaves the product out (default: %(default)s)",
+        "--rounds", type=int,
+        help="pairs of cross and native builds; 0 leaves the product out (default: 3, and 1 for the catalogue)",
     )  # fmt: skip
     parser.add_argument(
         "--emulated-rounds", type=int, default=1,
@@ -36,12 +38,18 @@ def main(words: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--check", action="store_true", help="fail when a figure is over its limit")
     options = parser.parse_args(words)
-    if options.rounds < 0 or options.emulated_rounds < 0 or options.rust_rounds < 0:
+    rounds = (1 if options.what else 3) if options.rounds is None else options.rounds
+    if options.what and rounds < 1:
+        parser.error("the catalogue needs a round")
+    if rounds < 0 or options.emulated_rounds < 0 or options.rust_rounds < 0:
         parser.error("the numbers of rounds must be at least 0")
     try:
         inv = Inv(find_root(Path.cwd()))
-        found = Bench(inv, options.product).figures(options.rounds, options.emulated_rounds) if options.rounds else []
-        found += rust_figures(inv.root, rounds=options.rust_rounds, emulated=bool(options.emulated_rounds))
+        if options.what == "catalogue":
+            found = catalogue_figures(inv, rounds=rounds)
+        else:
+            found = Bench(inv, options.product).figures(rounds, options.emulated_rounds) if rounds else []
+            found += rust_figures(inv.root, rounds=options.rust_rounds, emulated=bool(options.emulated_rounds))
     except ArchwayError as failed:
         log.error(str(failed))
         return failed.ended if isinstance(failed, InvError) else failed.exit_code

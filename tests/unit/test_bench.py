@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from archway.bench.__main__ import main
+from archway.bench.catalogue import figures, planned, shipped, total
 from archway.bench.products import ORGANIZATION, Bench, Figure, Inv, InvError, Targets, build_figures, ratio
 from archway.errors import UsageError
 from archway.platforms import Platform
@@ -152,3 +153,49 @@ def test_build_without_an_engine_is_told(monorepo: Monorepo, capsys: pytest.Capt
 def test_error_keeps_the_exit_code() -> None:
     """Scripts can tell what was the matter."""
     assert InvError(["build"], ended=7, said="x").ended == 7
+
+
+def test_catalogue_counts_shared_layers_once(monorepo: Monorepo) -> None:
+    """Two products on one base: each has its own part, and the base is there once for each platform."""
+    monorepo.image("base", "FROM scratch\n")
+    for name in ("app", "tool"):
+        monorepo.image(f"products/{name}", "FROM base\n")
+    steps = planned(monorepo.catalog, ["app", "tool"], TARGETS)
+    bases = shipped(steps)
+    found = {target: 100 if target.image == "base" else 110 for target in bases}
+
+    assert sorted(str(target) for target in bases) == sorted(
+        f"{name} 1 {platform}" for name in ("app", "base", "tool") for platform in ("amd64", "arm64")
+    )
+    assert total(bases, found) == 2 * (100 + 10 + 10)
+
+
+def test_catalogue_tells_each_product_and_all(monorepo: Monorepo) -> None:
+    """Seconds, ratio and size of each product, then the ratio over all pairs, the sum of seconds, and the sizes."""
+    for name in ("app", "tool"):
+        monorepo.image(f"products/{name}", "FROM scratch\n")
+    steps = planned(monorepo.catalog, ["app", "tool"], TARGETS)
+    sizes = dict.fromkeys(shipped(steps), 5000000)
+    told = figures({"app": [(3, 2), (3, 2)], "tool": [(1, 1)]}, TARGETS, steps, sizes)
+
+    values = {figure.name: figure.median for figure in told}
+    assert values["app: cross ÷ native"] == 1.5
+    assert values["tool 1 arm64, size"] == 5
+    assert values["all products: cross ÷ native"] == 1.5
+    assert values["all products, both platforms, own steps"] == 7
+    assert values["all products, both platforms, what they share once"] == 20
+    assert [figure.name for figure in told if figure.missed] == ["app: cross ÷ native", "all products: cross ÷ native"]
+
+
+def test_catalogue_without_products_is_told(monorepo: Monorepo, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to measure is a mistake, with what to do."""
+    assert main(["catalogue"]) == 2
+    assert "there is no product to measure" in capsys.readouterr().err
+
+
+def test_catalogue_needs_a_round(capsys: pytest.CaptureFixture[str]) -> None:
+    """None at all would print nothing."""
+    with pytest.raises(SystemExit):
+        main(["catalogue", "--rounds", "0"])
+
+    assert "needs a round" in capsys.readouterr().err
