@@ -239,11 +239,13 @@ class Engine:
         heard: Callable[[str], None],
         ports: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
+        stop_timeout: int | None = None,
     ) -> int:
         """Run a command in an image, in place of its own, and pass on each line that it prints.
 
         :param command: empty for the image's own entry point and command
         :param ports: are published on loopback of the engine's machine, for :meth:`published`
+        :param stop_timeout: seconds that :meth:`stop` gives it (the engine's default is 10)
         :returns: the exit code (137: killed, as :meth:`kill` does)
         """
         from python_on_whales.exceptions import DockerException
@@ -256,6 +258,7 @@ class Engine:
                     entrypoint=command[0] if command else None,
                     publish=[("127.0.0.1:", port) for port in ports],
                     envs=dict(environment or {}),
+                    stop_timeout=stop_timeout,
                     name=name,
                     platform=str(platform),
                     labels=dict(labels),
@@ -320,12 +323,15 @@ class Engine:
         except NoSuchContainer:
             return False
 
-    def stop(self, name: str, seconds: int) -> None:
-        """Ask a container to end (SIGTERM), and kill it when it has not after so many seconds."""
+    def stop(self, name: str) -> None:
+        """Ask a container to end (SIGTERM), and kill it when it has not within its ``stop_timeout``.
+
+        python-on-whales takes seconds for this and does not pass them on.
+        """
         from python_on_whales.exceptions import NoSuchContainer
 
         with telling(), suppress(NoSuchContainer):
-            self._client.container.stop(name, time=seconds)
+            self._client.container.stop(name)
 
     def kill(self, name: str) -> None:
         """End a container, if it still runs."""

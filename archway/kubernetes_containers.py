@@ -28,6 +28,8 @@ class Wish:
     network_of: str = ""
     """The container whose network it shares."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop_timeout: int | None = None
+    """Seconds that :meth:`Container.stop` gives it (the engine's default is 10)."""
     folders: Sequence[Path] = ()
     """Are copied into its root before it starts: a mount would need the files on the engine's machine."""
 
@@ -80,13 +82,13 @@ class Container:
                 raise
         return True
 
-    def stop(self, seconds: int) -> int | None:
-        """Ask it to end as Kubernetes does, and kill it when it has not after so many seconds.
+    def stop(self) -> int | None:
+        """Ask it to end as Kubernetes does, and kill it when it has not within its ``stop_timeout``.
 
         :returns: the exit code; 137 where it had to be killed
         """
         with telling():
-            self.engine.client.container.stop(self.name, time=seconds)
+            self.engine.client.container.stop(self.name)
         return self.exit_code
 
 
@@ -111,6 +113,7 @@ def running(engine: Engine, wish: Wish) -> Iterator[Container]:
                 name=wish.name,
                 platform=str(wish.platform),
                 labels=dict(wish.labels),
+                stop_timeout=wish.stop_timeout,
                 pull="never",
             )
             for folder in wish.folders:

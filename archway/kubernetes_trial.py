@@ -133,7 +133,7 @@ def stop(operator: Container) -> int:
     :returns: its exit code
     :raises TrialError: it does not end, or not well
     """
-    code = operator.stop(GRACE)
+    code = operator.stop()
     if code == KILLED:
         raise TrialError(f"the operator did not end within {GRACE} s of SIGTERM")
     if code not in _ENDED_WELL:

@@ -19,7 +19,7 @@ from archway.metadata import Smoke
 from archway.references import tag
 from archway.settings import Settings
 from archway.smoke_checks import Visit, asked, is_here, probed, visiting
-from archway.smoke_verdict import STOP, Ending, judge, missing_text
+from archway.smoke_verdict import Ending, judge, missing_text, patience
 from archway.targets import Step, Target
 
 
@@ -227,7 +227,7 @@ def _run(
 
     def answered() -> None:
         if smoke.probe:
-            engine.stop(name, STOP)
+            engine.stop(name)
         else:
             end()
 
@@ -253,7 +253,8 @@ def _run(
     ):
         exit_code = engine.run(
             image, smoke.command, name=name, platform=test.step.target.platform, ports=smoke.ports,
-            environment=smoke.env, labels={"dev.archway.smoke": str(test.step.target)}, heard=heard,
+            environment=smoke.env, stop_timeout=patience(test.step.target.platform != engine.platform),
+            labels={"dev.archway.smoke": str(test.step.target)}, heard=heard,
         )  # fmt: skip
     return exit_code, visit
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
-from archway.docker import last_lines
 from archway.errors import ArchwayError
 from archway.metadata import Http, Smoke
 
@@ -25,6 +24,8 @@ HOLD = 1.0
 """Seconds that a connection must last. Docker's proxy accepts every one, and closes it at once when nothing listens in
 the container (0.4 ms, and 13 ms on a busy machine)."""
 PAUSE = 0.5
+LAST = 15
+"""So many lines of a probe that failed are told."""
 _CLOSED = "the connection is closed at once: nothing listens there, or it hangs up before anything is said"
 
 
@@ -105,7 +106,7 @@ def probed(
         return None
     exit_code, lines = ran
     if exit_code:
-        return f"its probe ended with exit code {exit_code}:\n{last_lines(chr(10).join(lines), 15)}"
+        return "\n  ".join([f"its probe ended with exit code {exit_code}:", *lines[-LAST:]])
     for line in lines:
         heard(line)
     return ""

@@ -17,7 +17,7 @@ from archway.errors import ArchwayError, Location, MachineError, MetadataError, 
 from archway.kubernetes_containers import Container, Wish, running
 from archway.kubernetes_documents import KubernetesObject, read_file
 from archway.kubernetes_server import ApiServer, api_server, build_server, server_steps
-from archway.kubernetes_trial import TrialError, create, definitions, establish, reconcile, stop
+from archway.kubernetes_trial import GRACE, TrialError, create, definitions, establish, reconcile, stop
 from archway.metadata import find_line
 from archway.metadata_kubernetes import Kubernetes
 from archway.references import tag
@@ -192,7 +192,7 @@ class _Trial:
     def _wish(self, part: str, command: Sequence[str], *, network_of: str = "", given: Path | None = None) -> Wish:
         return Wish(
             name=f"{self.name}-{part}", image=self.image, platform=self.engine.platform, labels=self.labels,
-            command=command, network_of=network_of, folders=[given] if given else [],
+            command=command, network_of=network_of, stop_timeout=GRACE, folders=[given] if given else [],
             environment={"KUBECONFIG": f"/{FOLDER}/kubeconfig"} if given else {},
         )  # fmt: skip
 

@@ -11,8 +11,8 @@ from archway.metadata import Smoke
 CRASHES = {132: "SIGILL", 133: "SIGTRAP", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV"}
 """Exit codes of programs that crashed. The numbers are Linux's, not those of the system that asks."""
 CANNOT_RUN, NOT_FOUND, KILLED = 126, 127, 137
-STOP = 60
-"""Seconds within which a server must end after SIGTERM; under QEMU they need some."""
+STOP, STOP_EMULATED = 60, 300
+"""Seconds within which a server must end after SIGTERM, on its own platform and under QEMU."""
 STOPPED = {0, 143}
 """How servers end that were asked to: by themselves, or by the signal."""
 JVM_CRASH = "A fatal error has been detected by the Java Runtime Environment"
@@ -33,6 +33,11 @@ class Ending:
     emulated: bool
     lacking: str = ""
     """What the checks from outside found wrong last; empty when they found all right, or there were none."""
+
+
+def patience(emulated: bool) -> int:
+    """Seconds within which a server must end after SIGTERM."""
+    return STOP_EMULATED if emulated else STOP
 
 
 def missing_text(smoke: Smoke, lines: Sequence[str]) -> str:
@@ -63,7 +68,8 @@ def _stopped(smoke: Smoke, ending: Ending) -> str:
     if ending.exit_code == KILLED and ending.seconds >= smoke.timeout:
         return f"it did its work, and had not ended after SIGTERM when its {smoke.timeout} s were over"
     if ending.exit_code == KILLED:
-        return f"it did its work, and still ran {STOP} s after SIGTERM: does the signal reach it (tini, exec)?"
+        seconds = patience(ending.emulated)
+        return f"it did its work, and still ran {seconds} s after SIGTERM: does the signal reach it (tini, exec)?"
     return f"it did its work, and ended with exit code {ending.exit_code} after SIGTERM"
 
 

@@ -75,7 +75,7 @@ class Program:
         yield "stderr", "starting: [words"
         yield from (("stdout", line) for line in self.output)
 
-    def stop(self, seconds: int) -> int:
+    def stop(self) -> int:
         return self.stopped
 
 

@@ -190,7 +190,7 @@ def test_probe_that_failed_is_told_with_its_last_words() -> None:
     heard: list[str] = []
     lines = [f"line {number}" for number in range(99)]
 
-    assert probed(PROBE, lambda: (3, lines), heard.append) == "\n".join(
+    assert probed(PROBE, lambda: (3, lines), heard.append) == "\n  ".join(
         ["its probe ended with exit code 3:", *lines[-15:]]
     )
     assert heard == []
