@@ -139,10 +139,15 @@ def test_probe_is_a_client_in_the_running_container(
 ) -> None:
     """It is run again until it goes well, what it prints is expected of it, and the container must stop on SIGTERM."""
     tested = server(monorepo, engine, engine.platform)
-    probe = ["sh", "-c", "test -e /tmp/again && echo asked twice || { touch /tmp/again; echo not yet; exit 4; }"]
+    twice = "test -e /tmp/again && echo asked twice || { touch /tmp/again; echo not yet; exit 4; }"
 
-    probe = ["sh", "-c", f'{probe[2]} && test "$TOLD" = well']
-    well = tested(probe=probe, ready="listening", expect="asked twice", env={"TOLD": "well"}, timeout=60)
+    well = tested(
+        probe=["sh", "-c", f'{twice} && test "$TOLD" = well'],
+        ready="listening",
+        expect="asked twice",
+        env={"TOLD": "well"},
+        timeout=60,
+    )
     assert well.failure is None
     assert well.ready is not None
 
